@@ -1,0 +1,45 @@
+# make rehearse: the whole upgrade on the twin. make test: all checks and tests.
+SHELL := /bin/bash
+BIN := .venv/bin
+READY := .venv/.ready
+ARGS ?=
+
+QUICK := not soak and not e2e and not browser and not twin
+WIRES := not soak and not e2e and (browser or twin)
+# two at a time: a night needs about half of two cores
+NIGHTS := not soak and e2e
+
+.PHONY: help setup rehearse test quick soak lint clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
+
+setup: $(READY) ## the virtual environment .venv and a Chromium
+
+$(READY): pyproject.toml tools/setup.sh
+	@tools/setup.sh
+	@touch $@
+
+rehearse: $(READY) ## the whole upgrade on the twin (options: ARGS="--seed 2 --keep")
+	@$(BIN)/mopflow rehearse $(ARGS)
+
+test: lint ## every check and every test but the long ones
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "$(QUICK)"
+	$(BIN)/pytest -q -n 2 --dist loadscope -m "$(WIRES)"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "$(NIGHTS)"
+
+quick: $(READY) ## the tests that need neither twin nor browser
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "$(QUICK)"
+
+soak: $(READY) ## the long tests
+	$(BIN)/pytest -q -n 2 --dist worksteal -m soak
+
+lint: $(READY) ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove the virtual environment and all caches; runs/ stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
