@@ -1,0 +1,1 @@
+"""What the steps do to the system, one module per subject."""

@@ -1,0 +1,1 @@
+"""The CMP console: protocol, browser driver, operator driver, page labels as data."""

@@ -1,0 +1,322 @@
+"""The console in a real Chromium: the driver `browser`.
+
+Every reading refreshes its page first; every act is announced, ticked, read back and confirmed word by word before
+the last click. Any thread may call; one thread owns the browser.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from playwright.sync_api import Page as Tab
+from pydantic import SecretStr
+
+from mopflow.console import reading
+from mopflow.console.clicks import Clicks
+from mopflow.console.gateway import Origin
+from mopflow.console.labels import DEFAULT, FAMILIES, Labels, Names, Place, load
+from mopflow.console.owner import Owner
+from mopflow.console.protocol import (
+    ClusterPage,
+    Intended,
+    IsoRow,
+    Kit,
+    KpiRow,
+    LogLine,
+    Page,
+    Shots,
+    TopologyRow,
+    UpgradeManagerPage,
+    Urgency,
+)
+from mopflow.console.reading import Look
+from mopflow.console.session import Session, SessionLost
+from mopflow.errors import BadInput, Unreachable, UnreadableReply
+from mopflow.release import Release
+from mopflow.system import Alarm
+
+T = TypeVar("T")
+
+
+class BrowserConsole:
+    """The CMP's GUI, driven through its visible names.
+
+    `refresh`: seconds that a reading of a page may be old (it is shared by all who ask within that time; 0 shares
+    only with those who wait already). `deadline`: seconds for one action of a page. `login_budget`: logins in any
+    hour. `labels`: None for those of 12.x. `ca`: PEM file, None for the system's CAs. The browser is started at the first use.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: SecretStr,
+        *,
+        labels: Labels | None = None,
+        ca: Path | None,
+        chromium: Path | None,
+        refresh: float,
+        deadline: float,
+        login_budget: int,
+    ) -> None:
+        origin = Origin.parse(url)
+        labels = labels or load(FAMILIES[DEFAULT])
+        self._labels = labels
+        self._refresh = refresh
+        self._deadline = deadline
+        self._session = Session(
+            origin, user, password, labels, ca, chromium, deadline, login_budget, self._moved, refresh
+        )
+        self._owner = Owner(
+            str(origin), self._session.close, self._session.kill, self._session.tidy, 3 * deadline + 10
+        )
+        self._clicks = Clicks(self._session, self._owner.breathe)
+        self._lists: dict[str, Place] = {}  # where a cluster was found
+
+    def _moved(self) -> None:
+        self._owner.moved()
+
+    # --- readings
+    def log_in(self) -> None:
+        """Log in unless a session is open. Verifies the certificate anew."""
+        self._owner.submit(Urgency.READ, self._session.log_in)
+
+    def about(self) -> Release:
+        return self._page(Page.ABOUT, lambda look: reading.about(look, self._labels))
+
+    def upgrade_manager(self) -> UpgradeManagerPage:
+        return self._page(Page.UPGRADE_MANAGER, lambda look: reading.upgrade_manager(look, self._labels))
+
+    def active_alarms(self) -> tuple[Alarm, ...]:
+        return self._page(Page.ACTIVE_ALARMS, lambda look: reading.active_alarms(look, self._labels))
+
+    def topology(self) -> tuple[TopologyRow, ...]:
+        return self._page(Page.TOPOLOGY, lambda look: reading.topology(look, self._labels))
+
+    def iso_maintenance(self) -> tuple[IsoRow, ...]:
+        return self._page(Page.ISO_MAINTENANCE, lambda look: reading.iso_maintenance(look, self._labels))
+
+    def kpi_dashboard(self) -> tuple[KpiRow, ...]:
+        return self._page(Page.KPI_DASHBOARD, lambda look: reading.kpi_dashboard(look, self._labels))
+
+    def upgrade_log(self, cluster: str) -> tuple[LogLine, ...]:
+        def work() -> tuple[LogLine, ...]:
+            tab, _ = self._manager("read")
+            return self._clicks.upgrade_log(tab, cluster)
+
+        return self._read(f"log:{cluster}", work)
+
+    def kits(self) -> tuple[Kit, ...]:
+        def work() -> tuple[Kit, ...]:
+            tab, _ = self._manager("read")
+            found = self._clicks.open_kits(tab)
+            self._clicks.leave_dialog(tab, self._labels.buttons.cancel)
+            return found
+
+        return self._read("kits", work)
+
+    def cluster_page(self, cluster: str) -> ClusterPage:
+        """Both tabs, one after the other; the counters are the newer part."""
+
+        def work() -> ClusterPage:
+            status, version, mismatch = self._on_cluster(
+                cluster, Page.CLUSTER_SYSTEM, lambda look: reading.cluster_system(look, self._labels, cluster)
+            )
+            counters = self._on_cluster(
+                cluster,
+                Page.CLUSTER_REPORTS,
+                lambda look: reading.cluster_reports(look, self._labels, cluster),
+            )
+            return ClusterPage(cluster, status, version, mismatch, counters)
+
+        return self._read(f"cluster:{cluster}", work)
+
+    def screenshot(self, page: Page, to: Path, cluster: str | None = None) -> Path:
+        """A fresh picture. Raises BadInput when the page is that of a cluster and none is named."""
+
+        def work() -> Path:
+            return self._session.picture(self._show(page, cluster), to)
+
+        return self._owner.submit(Urgency.READ, lambda: self._session.logged_in(work))
+
+    # --- acts
+    def advance(
+        self, intended: Intended, *, shots: Shots | None = None, urgency: Urgency = Urgency.ACT
+    ) -> str:
+        # the failover back of a rollback has no time for a second look, and nobody else waits for it
+        elsewhere = None if urgency is Urgency.ROLLBACK else lambda: self._manager("read")[0]
+        return self._act(
+            urgency, lambda: self._clicks.advance(*self._manager("act"), intended, shots, elsewhere)
+        )
+
+    def select_iso(self, path: str, *, shots: Shots | None = None) -> str:
+        return self._act(Urgency.ACT, lambda: self._clicks.select_iso(self._manager("act")[0], path, shots))
+
+    def delete_iso(self, servers: Sequence[str], *, shots: Shots | None = None) -> str:
+        return self._act(Urgency.ACT, lambda: self._clicks.delete_iso(self._iso(), servers, shots))
+
+    def upload_iso(
+        self,
+        servers: Sequence[str],
+        host: str,
+        user: str,
+        password: str,
+        path: str,
+        *,
+        shots: Shots | None = None,
+    ) -> str:
+        form = {"host": host, "user": user, "path": path}
+        return self._act(
+            Urgency.ACT, lambda: self._clicks.upload_iso(self._iso(), servers, form, password, shots)
+        )
+
+    def reapply_configuration(
+        self, cluster: str, *, shots: Shots | None = None, urgency: Urgency = Urgency.ACT
+    ) -> str:
+        buttons, dialogs = self._labels.buttons, self._labels.dialogs
+
+        def open_dialog() -> Callable[[], str]:
+            tab = self._cluster_tab(cluster, Page.CLUSTER_SYSTEM)
+            expected = f"Reapply Configuration of {cluster}"
+            return self._clicks.press(tab, buttons.reapply, dialogs.reapply, cluster, expected, shots)
+
+        return self._act(urgency, open_dialog)
+
+    def reset_counters(self, cluster: str, *, shots: Shots | None = None) -> str:
+        buttons, dialogs = self._labels.buttons, self._labels.dialogs
+
+        def open_dialog() -> Callable[[], str]:
+            tab = self._cluster_tab(cluster, Page.CLUSTER_REPORTS)
+            expected = f"Reset Counters of {cluster}"
+            return self._clicks.press(
+                tab, buttons.reset_counters, dialogs.reset_counters, cluster, expected, shots
+            )
+
+        return self._act(Urgency.ACT, open_dialog)
+
+    def close(self) -> None:
+        """End the browser. Nothing may be called afterwards."""
+        self._owner.close(self._deadline + 10)
+
+    # --- inside; on the owner's thread unless it says otherwise
+    def _read(self, key: str, work: Callable[[], T]) -> T:
+        """On the caller's thread."""
+        return self._owner.share(key, lambda: self._session.logged_in(work), self._refresh)
+
+    def _page(self, page: Page, parse: Callable[[Look], T]) -> T:
+        """On the caller's thread."""
+        return self._read(page.name, lambda: self._fresh(page, parse))
+
+    def _act(self, urgency: Urgency, open_dialog: Callable[[], Callable[[], str]]) -> str:
+        """On the caller's thread. A lost session is logged in again until the dialog is open, never after it."""
+
+        def work() -> str:
+            try:
+                try:
+                    return self._session.logged_in(open_dialog)()
+                except SessionLost:  # after the dialog opened, before it was confirmed
+                    return self._session.logged_in(open_dialog)()
+            except SessionLost:
+                why = "the session was lost twice before the last click; nothing was confirmed"
+                raise Unreachable(self._session.who, why) from None
+            finally:
+                self._session.acted_at = time.time()
+                self._owner.forget()
+
+        return self._owner.submit(urgency, work)
+
+    def _place(self, page: Page) -> Place:
+        pages = self._labels.pages
+        return {
+            Page.UPGRADE_MANAGER: pages.upgrade_manager,
+            Page.ISO_MAINTENANCE: pages.iso_maintenance,
+            Page.ACTIVE_ALARMS: pages.active_alarms,
+            Page.TOPOLOGY: pages.topology,
+            Page.KPI_DASHBOARD: pages.kpi_dashboard,
+            Page.ABOUT: pages.about,
+        }[page]
+
+    def _parser(self, page: Page) -> Callable[[Look], object]:
+        labels = self._labels
+        parsers: dict[Page, Callable[[Look], object]] = {
+            Page.UPGRADE_MANAGER: lambda look: reading.upgrade_manager(look, labels),
+            Page.ISO_MAINTENANCE: lambda look: reading.iso_maintenance(look, labels),
+            Page.ACTIVE_ALARMS: lambda look: reading.active_alarms(look, labels),
+            Page.TOPOLOGY: lambda look: reading.topology(look, labels),
+            Page.KPI_DASHBOARD: lambda look: reading.kpi_dashboard(look, labels),
+            Page.ABOUT: lambda look: reading.about(look, labels),
+        }
+        return parsers[page]
+
+    def _fresh(self, page: Page, parse: Callable[[Look], T], tab: str | None = None) -> T:
+        """The two pages that are read all the time have tabs of their own; an act has one apart from readings."""
+        place = self._place(page)
+        often = (Page.UPGRADE_MANAGER, Page.ACTIVE_ALARMS)
+
+        def route(opened: Tab) -> None:
+            self._session.visit(opened, place)
+            if page is Page.TOPOLOGY:
+                self._session.walk(opened, [self._labels.all_clusters])
+
+        name = tab or (page.name if page in often else "read")
+        return self._session.fresh(name, page.name, place.heading, route, parse)
+
+    def _manager(self, tab: str) -> tuple[Tab, UpgradeManagerPage]:
+        """A tab with a fresh Upgrade Manager, apart from the one that readings refresh."""
+        shown = self._fresh(
+            Page.UPGRADE_MANAGER, lambda look: reading.upgrade_manager(look, self._labels), tab
+        )
+        return self._session.tab(tab), shown
+
+    def _iso(self) -> Tab:
+        self._fresh(Page.ISO_MAINTENANCE, self._parser(Page.ISO_MAINTENANCE), "act")
+        return self._session.tab("act")
+
+    def _show(self, page: Page, cluster: str | None) -> Tab:
+        """Bring a page up, whole and fresh."""
+        if page not in (Page.CLUSTER_SYSTEM, Page.CLUSTER_REPORTS):
+            self._fresh(page, self._parser(page), "read")
+        elif cluster is None:
+            raise BadInput(f"a picture of the page {page} needs the name of a cluster")
+        else:
+            self._cluster_tab(cluster, page, "read")
+        return self._session.tab("read")
+
+    # --- pages of clusters
+    def _cluster_tab(self, cluster: str, page: Page, tab: str = "act") -> Tab:
+        labels = self._labels
+        if page is Page.CLUSTER_SYSTEM:
+            self._on_cluster(cluster, page, lambda look: reading.cluster_system(look, labels, cluster), tab)
+        else:
+            self._on_cluster(cluster, page, lambda look: reading.cluster_reports(look, labels, cluster), tab)
+        return self._session.tab(tab)
+
+    def _on_cluster(self, cluster: str, page: Page, parse: Callable[[Look], T], tab: str = "read") -> T:
+        tabs = self._labels.tabs
+        names: Names = tabs.system if page is Page.CLUSTER_SYSTEM else tabs.reports
+
+        def route(opened: Tab) -> None:
+            # else the other tab of the same page; what stands there may also be the login form of a session long gone
+            if self._session.glance(opened).heading != cluster:
+                self._open_cluster(opened, cluster)
+            self._session.walk(opened, [names])
+
+        return self._session.fresh(tab, f"{page.name} {cluster}", (cluster,), route, parse)
+
+    def _open_cluster(self, tab: Tab, cluster: str) -> None:
+        """Policy Server or MRA > Configuration > the cluster (10.2 steps 1 and 5)."""
+        known = self._lists.get(cluster)
+        for place in [known] if known else self._labels.cluster_lists:
+            self._session.visit(tab, place)
+            if self._session.entry(tab, (cluster,)) is None:
+                continue
+            self._session.walk(tab, [(cluster,)])
+            self._session.arrive(tab, (cluster,))
+            self._lists[cluster] = place
+            return
+        self._lists.pop(cluster, None)
+        ways = " or ".join(" > ".join(place.way) for place in self._labels.cluster_lists)
+        raise UnreadableReply("cluster pages", f"{cluster} is not listed under {ways}", "")

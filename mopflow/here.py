@@ -1,0 +1,166 @@
+"""Where a step stands: the house, its scope, and the reading that it is decided on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mopflow.errors import BadInput
+from mopflow.ledger import Entry, Event, Row
+from mopflow.rules import StartSeen
+from mopflow.step import DeadlineKind, Leg, Step
+from mopflow.system import Alarm, ClusterState
+
+if TYPE_CHECKING:
+    from mopflow.console.protocol import Console, Shots
+    from mopflow.eye import Reading
+    from mopflow.house import House
+    from mopflow.site import Cluster, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a step is carried out on: one cluster, or one segment, or the whole system."""
+
+    cluster: str | None = None
+    segment: str | None = None
+
+    def __str__(self) -> str:
+        return self.cluster or self.segment or "system"
+
+
+STARTS = ("10.2/3", "10.2/9", "12.3.3/2", "12.3.3/5")  # rows whose act starts an MPE or MRA server (R3)
+STARTED = (Event.INTENDED, Event.ACTED, Event.LOST, Event.ADOPTED)
+
+
+class Here:
+    """What the functions of a step's table look at and act through. One per step that is carried out."""
+
+    def __init__(self, house: House, step: Step, scope: Scope, reading: Reading) -> None:
+        self.house = house
+        self.step = step
+        self.scope = scope
+        self.reading = reading
+        self.leg: Leg = step.legs[0]
+        self.memo: dict[str, Any] = {}  # facts that one step reads once, such as hashes over SSH
+        self.urgent = False  # this step is part of a rollback
+
+    # what is known
+
+    @property
+    def site(self) -> Site:
+        return self.house.site
+
+    @property
+    def console(self) -> Console:
+        return self.house.console
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster of the scope. Raises BadInput when the step has none."""
+        if self.scope.cluster is None:
+            raise BadInput(f"{self.step.key} needs a cluster")
+        return self.site.cluster(self.scope.cluster)
+
+    @property
+    def state(self) -> ClusterState:
+        return self.reading.state(self.cluster.name)
+
+    @property
+    def states(self) -> dict[str, ClusterState]:
+        return self.reading.states
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        return self.reading.snapshot.alarms
+
+    def look_again(self, *, alarms: bool = False) -> Reading:
+        """Replace the reading by one that begins now."""
+        self.reading = self.house.eye.after(time.monotonic(), alarms=alarms)
+        return self.reading
+
+    # the ledger
+
+    def rows(self, *events: Event, step: str | None = None, leg: str | None = None) -> list[Row]:
+        """This campaign's rows of this step (or ``step``, such as 10.2/3) on this scope, oldest first."""
+        procedure, number = (step or self.step.key).split("/")
+        found = self.house.ledger.rows(
+            campaign=self.house.campaign,
+            procedure=procedure,
+            step=int(number),
+            cluster=self.scope.cluster or self.scope.segment,
+            events=events or None,
+        )
+        return [row for row in found if leg is None or row.entry.leg == leg]
+
+    def record(
+        self,
+        event: Event,
+        text: str,
+        *,
+        token: str | None = None,
+        server: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> Row:
+        return self.house.ledger.record(
+            self.house.campaign,
+            self.site.name,
+            self.house.executor,
+            Entry(
+                procedure=self.step.procedure,
+                step=self.step.number,
+                leg=self.leg.name,
+                cluster=self.scope.cluster or self.scope.segment,
+                event=event,
+                text=self.house.vault.strike(text),
+                server=server,
+                token=token,
+                data=dict(data or {}),
+            ),
+        )
+
+    def last_start(self) -> StartSeen | None:
+        """The newest start of an MPE or MRA server that was, or may have been, accepted, of any run on this site (R3).
+
+        An intention without an answer counts too: its process may have died after the click.
+        """
+        newest: Row | None = None
+        for key in STARTS:
+            procedure, number = key.split("/")
+            row = self.house.ledger.last(
+                site=self.site.name, procedure=procedure, step=int(number), events=STARTED
+            )
+            if row is not None and (newest is None or row.at > newest.at):
+                newest = row
+        if newest is None:
+            return None
+        ago = (datetime.now(UTC) - newest.at).total_seconds()
+        return StartSeen(newest.entry.cluster or "", newest.entry.server or "", ago)
+
+    # time
+
+    def usual(self, kind: DeadlineKind) -> timedelta:
+        return timedelta(seconds=getattr(self.site.pace, kind.value).usual)
+
+    def late(self, kind: DeadlineKind) -> timedelta:
+        return timedelta(seconds=getattr(self.site.pace, kind.value).late)
+
+    # evidence
+
+    def keep(self, name: str, text: str, kind: str = "text") -> Path:
+        return self.house.evidence.keep_text(
+            self.step.procedure, self.step.number, str(self.scope), name, text, kind
+        )
+
+    def shots(self) -> Shots:
+        """Where this step's pictures go; hashed and recorded when the step ends."""
+        if "shots" not in self.memo:
+            self.memo["shots"] = self.house.evidence.shots(
+                self.step.procedure, self.step.number, str(self.scope)
+            )
+        shots: Shots = self.memo["shots"]
+        return shots

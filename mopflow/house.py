@@ -1,0 +1,257 @@
+"""What the threads of one run share: the site, the ledger, one console session, one pair of eyes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mopflow.console.protocol import Console
+from mopflow.errors import BadInput, LedgerUnavailable
+from mopflow.evidence import EvidenceStore
+from mopflow.eye import Eye, Reading
+from mopflow.ledger import BoardLine, Ledger
+from mopflow.notify import Notices
+from mopflow.ossi import Ossi
+from mopflow.secrets import Vault
+from mopflow.site import Autonomy, AutonomyKind, Site
+from mopflow.slots import Slots
+from mopflow.ssh import Servers
+from mopflow.step import Step
+
+if TYPE_CHECKING:
+    from mopflow.here import Here, Scope
+
+
+class Line:
+    """This step's line on the board."""
+
+    def __init__(self, house: House, step: Step, scope: Scope) -> None:
+        self._house = house
+        self._scope = scope
+        now = datetime.now(UTC)
+        self._line = BoardLine(
+            cluster=str(scope),
+            procedure=step.procedure,
+            step=step.number,
+            title=step.title,
+            since=now,
+            usual_until=now + timedelta(seconds=step.minutes * house.site.pace.minute),
+            late_at=None,
+            waits_for="",
+            state="working",
+        )
+        self._put()
+
+    def waits(self, reason: str, late_at: datetime | None = None) -> None:
+        """Say what is waited for; written only when it changes."""
+        self._change(waits_for=reason, late_at=late_at, state="waiting")
+
+    def acts(self, what: str) -> None:
+        self._change(waits_for=what, state="working")
+
+    def begun(self, since: datetime, usual: timedelta, late: timedelta) -> None:
+        """The operation itself began at ``since``."""
+        self._change(since=since, usual_until=since + usual, late_at=since + late)
+
+    def ended(self, outcome: str, text: str) -> None:
+        self._change(waits_for=f"{outcome}: {text}" if text else outcome, state="done")
+
+    def held(self, reason: str) -> None:
+        self._change(waits_for=reason, state="held")
+
+    def failed(self, reason: str) -> None:
+        self._change(waits_for=reason, state="failed")
+
+    def _change(self, **fields: Any) -> None:
+        from dataclasses import replace
+
+        line = replace(self._line, **fields)
+        if line != self._line:
+            self._line = line
+            self._put()
+
+    def _put(self) -> None:
+        self._house.ledger.put_board(self._house.site.name, self._house.campaign, self._line)
+
+
+@dataclass(slots=True)
+class House:
+    """Everything that one process shares. Made by `open_house`."""
+
+    site: Site
+    site_path: Path
+    vault: Vault
+    ledger: Ledger
+    campaign: str
+    executor: str
+    console: Console
+    operator: Console | None
+    servers: Servers
+    ossi: Ossi | None
+    evidence: EvidenceStore
+    notices: Notices
+    slots: Slots
+    eye: Eye
+    acts: int = 0  # acts that this run sent to the system
+
+    @contextmanager
+    def at_work(self, step: Step, scope: Scope) -> Iterator[Line]:
+        from mopflow.errors import Held, MopflowError
+
+        line = Line(self, step, scope)
+        try:
+            yield line
+        except Held as held:
+            line.held(held.reason)
+            raise
+        except LedgerUnavailable:
+            raise
+        except MopflowError as error:
+            line.failed(self.vault.strike(str(error)))
+            raise
+
+    def acting_console(self, kind: AutonomyKind) -> Console:
+        """Who does the act: we, or a person whom we ask and check (autonomy observe)."""
+        if self.site.autonomy.of(kind) is Autonomy.OBSERVE:
+            if self.operator is None:
+                raise BadInput("autonomy observe needs a person at the terminal; start this command in one")
+            return self.operator
+        return self.console
+
+    def finish_shots(self, here: Here) -> None:
+        shots = here.memo.get("shots")
+        if shots is not None:
+            shots.commit()
+
+
+def snapshot_document(reading: Reading) -> dict[str, Any]:
+    """A reading as JSON: for the ledger's board and for evidence."""
+    return {
+        "taken": reading.snapshot.taken.isoformat(),
+        "current_iso": reading.snapshot.current_iso,
+        "clusters": [
+            {
+                "name": state.name,
+                "stage": state.stage.value,
+                "why": state.why,
+                "servers": [
+                    {
+                        "name": server.name,
+                        "role": server.role.value,
+                        "release": str(server.release) if server.release else None,
+                        "prev_release": server.prev_release,
+                        "up_to_date": server.up_to_date.value,
+                        "operation": server.operation.text,
+                        "percent": server.operation.percent,
+                        "doing": server.operation.doing.value,
+                        "sync_broken": server.sync_broken,
+                        "alarm_severity": server.alarm_severity.word if server.alarm_severity else "",
+                    }
+                    for server in state.servers
+                ],
+            }
+            for state in reading.states.values()
+        ],
+        "alarms": [
+            {
+                "number": item.alarm.number,
+                "severity": item.alarm.severity.word,
+                "source": item.alarm.source,
+                "cluster": item.cluster,
+                "standing": item.standing.value,
+                "text": item.alarm.text,
+                "why": item.why,
+            }
+            for item in reading.judged
+        ],
+    }
+
+
+class _BoardFeed:
+    """Keeps the ledger's picture of the system current, without writing the same thing again."""
+
+    def __init__(self, ledger: Ledger, site: str, campaign: str, every: float) -> None:
+        self._ledger = ledger
+        self._site = site
+        self._campaign = campaign
+        self._every = every
+        self._written = 0.0
+        self._last: Mapping[str, Any] | None = None
+
+    def __call__(self, reading: Reading) -> None:
+        document = snapshot_document(reading)
+        bare = {key: value for key, value in document.items() if key != "taken"}
+        now = time.monotonic()
+        if bare == self._last and now - self._written < self._every:
+            return
+        self._last = json.loads(json.dumps(bare))
+        self._written = now
+        self._ledger.put_snapshot(self._site, self._campaign, document)
+
+
+SlotsFactory = Callable[[Site, Ledger, str], Slots]
+
+
+def ledger_url(site: Site, base: Path) -> str:
+    """The site's ledger URL; a relative SQLite path is relative to the site file."""
+    prefix = "sqlite:///"
+    if site.ledger.startswith(prefix) and not site.ledger.startswith(prefix + "/"):
+        return prefix + str((base / site.ledger.removeprefix(prefix)).resolve())
+    return site.ledger
+
+
+@contextmanager
+def open_house(
+    site: Site,
+    site_path: Path,
+    *,
+    vault: Vault,
+    ledger: Ledger,
+    campaign: str,
+    executor: str,
+    slots: Slots,
+    make_console: Callable[[Site, Vault, Path], Console],
+    make_operator: Callable[[Console], Console] | None = None,
+) -> Iterator[House]:
+    """Open everything that a run needs; on leaving, close it in the reverse order."""
+    base = site_path.resolve().parent
+    with ExitStack() as stack:
+        evidence_root = site.evidence if site.evidence.is_absolute() else base / site.evidence
+        evidence = EvidenceStore(evidence_root, ledger, site.name, campaign, vault.strike)
+        urls = [vault.get(ref) for ref in site.notifications.urls]
+        notices = Notices(urls, ledger, site.name, campaign, vault.strike)
+        stack.callback(notices.close, 10)
+        servers = Servers(site, vault, base)
+        stack.callback(servers.close)
+        console = make_console(site, vault, base)
+        stack.callback(console.close)
+        ossi = None
+        if site.ossi is not None:
+            ca = None if site.console.ca is None else base / site.console.ca
+            url = f"https://{site.cmp.primary.vip}"
+            ossi = Ossi(url, site.ossi.user, vault.get(site.ossi.password), ca)
+        eye = stack.enter_context(
+            Eye(site, console, _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every)))
+        )
+        yield House(
+            site=site,
+            site_path=site_path,
+            vault=vault,
+            ledger=ledger,
+            campaign=campaign,
+            executor=executor,
+            console=console,
+            operator=make_operator(console) if make_operator is not None else None,
+            servers=servers,
+            ossi=ossi,
+            evidence=evidence,
+            notices=notices,
+            slots=slots,
+            eye=eye,
+        )

@@ -1,0 +1,157 @@
+"""What stands in the ledger, as values. Times are UTC and aware everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Event(StrEnum):
+    """What a row of the journal says of a step (section 3 of the design)."""
+
+    OBSERVED = "observed"
+    FOUND_DONE = "found done"
+    ADOPTED = "adopted"
+    INTENDED = "intended"  # committed before the act
+    ACTED = "acted"
+    REFUSED = "refused"
+    LOST = "lost"  # sent, and the answer did not come
+    VERIFIED = "verified"
+    SKIPPED = "skipped"
+    HELD = "held"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing to be written into the journal. ``data`` is JSON; ``token`` ties an act to its intention."""
+
+    procedure: str
+    step: int
+    leg: str
+    cluster: str | None
+    event: Event
+    text: str
+    server: str | None = None
+    token: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the journal; the order of ``id`` is the order of the journal."""
+
+    id: int
+    site: str
+    campaign: str
+    executor: str
+    at: datetime
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    id: str
+    site: str
+    source: str
+    target: str
+    begun: datetime
+    ended: datetime | None
+    how: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """A process that works on a campaign. ``host``, ``pid``, ``born`` are those of its ProcessMark."""
+
+    id: str
+    campaign: str
+    site: str
+    flow: str
+    scope: str
+    host: str
+    pid: int
+    born: float
+    begun: datetime
+    ended: datetime | None
+    how: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A place where work waits for a person; it ends only when somebody closes it."""
+
+    id: str
+    site: str
+    campaign: str
+    cluster: str | None
+    procedure: str
+    step: int
+    rule: str  # "R8", ..., "" when no rule of the design stands behind it
+    reason: str
+    remedy: str
+    seen: Mapping[str, Any] = field(hash=False)
+    opened: datetime
+    closed: datetime | None = None
+    closed_why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A place of a limit that an executor holds; ``id`` is the id of the lease at the giver."""
+
+    id: str
+    site: str
+    executor: str
+    slot: str
+    cluster: str
+    taken: datetime
+    released: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLine:
+    """What one cluster is doing now: one line of the live board."""
+
+    cluster: str
+    procedure: str
+    step: int
+    title: str
+    since: datetime
+    usual_until: datetime | None
+    late_at: datetime | None
+    waits_for: str
+    state: str  # working | waiting | done | held | failed
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A file of the evidence store; ``path`` is relative to its root, ``size`` in bytes."""
+
+    id: int
+    campaign: str
+    site: str
+    procedure: str
+    step: int
+    cluster: str | None
+    kind: str
+    path: str
+    sha256: str
+    size: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notification and what became of it."""
+
+    id: int
+    site: str
+    campaign: str | None
+    subject: str
+    delivered: bool
+    why: str
+    at: datetime

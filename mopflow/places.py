@@ -1,0 +1,57 @@
+"""The places that a cluster needs for several rows: its place among the four, and the failover with its proof."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mopflow.errors import NothingRun, UnreadableReply
+from mopflow.goals import unproven
+from mopflow.here import Here, Scope
+from mopflow.holds import hold, stop_if_stopped
+from mopflow.house import House, Line
+from mopflow.run import first_reading
+from mopflow.slots import Slot
+from mopflow.step import Refusal, Step
+from mopflow.system import Stage
+
+# where a cluster still needs the place: a finished one takes none
+NEEDS = {
+    Slot.CLUSTER: frozenset(Stage) - {Stage.DONE},
+    Slot.FAILOVER: frozenset(Stage) - {Stage.DONE, Stage.SECOND_RUNNING},
+    Slot.START: frozenset(Stage),
+}
+
+
+@contextmanager
+def place(house: House, slot: Slot, step: Step, scope: Scope) -> Iterator[None]:
+    """Hold a place for the rows inside, if the live system says that the cluster still needs it.
+
+    ``step`` is the row that the place is wanted for: its line on the board says what is waited for. Raises Held when
+    another cluster stops meanwhile (R8).
+    """
+    reading = first_reading(house, step, scope)
+    if reading.state(str(scope)).stage not in NEEDS[slot]:
+        yield
+        return
+    line = Line(house, step, scope)
+    here = Here(house, step, scope, reading)
+
+    def waiting(reason: str) -> None:
+        line.waits(reason)
+        stop_if_stopped(here)
+
+    switched = reading.state(str(scope)).stage is Stage.SWITCHED
+    if slot is Slot.FAILOVER and not switched:
+        # whoever failed over last goes first: the place must be free for its re-apply and its proof
+        until = time.monotonic() + house.site.pace.failover.late + house.site.pace.reapply.late
+        while (reason := unproven(here)) is not None:
+            if time.monotonic() > until:
+                hold(here, Refusal("R4", reason))
+            waiting(reason)
+            with contextlib.suppress(NothingRun, UnreadableReply):  # the console is away: look again
+                here.look_again()
+    with house.slots.take(slot, str(scope), first=switched, waiting=waiting):
+        yield

@@ -1,0 +1,157 @@
+"""Which rows will run, on what, in which order, and who acts: from the site file alone.
+
+Who is active is not known before the system is looked at; the plan says "the standby server" and means it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mopflow.procedures.table import PROCEDURES, cmp_procedures
+from mopflow.site import Autonomy, AutonomyRules, Cluster, Site
+from mopflow.step import Actor, Step
+
+
+class Who(StrEnum):
+    """Who acts in a step."""
+
+    PERSON = "person"  # a person acts; we check, time and record
+    WE_ASK = "we ask"
+    AUTOMATIC = "automatic"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One row of the plan. Rows of one ``together`` group other than "" run at the same time as its other clusters'."""
+
+    order: int
+    command: str  # what starts it: "upgrade-cmp", "upgrade-segment segment-1"
+    procedure: str
+    number: int
+    title: str
+    actor: Actor
+    cluster: str | None
+    segment: str | None
+    where: str  # for a person: cluster, server or servers
+    during: tuple[int, ...]  # alarms that may stand while the act runs
+    after: tuple[int, ...]  # ... and afterwards
+    minutes: float
+    who: Who
+    together: str
+    note: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.procedure}/{self.number}"
+
+    @property
+    def expects(self) -> tuple[int, ...]:
+        return tuple(sorted({*self.during, *self.after}))
+
+
+_ALL_SERVERS = "all servers"
+_STANDBY, _REMAINING, _ACTIVE = (
+    "standby server of {cluster}",
+    "remaining server of {cluster}",
+    "active server of {cluster}",
+)
+_WHERE = {
+    "9.1.1/1": "the whole system",
+    "9.1.1/2": "the whole system",
+    "9.1.1/3": "all CMP clusters",
+    "9.1.1/4": _ALL_SERVERS,
+    "9.1.1/5": _ALL_SERVERS,
+    "9.1.1/6": _ALL_SERVERS,
+    "9.1.1/7": _ALL_SERVERS,
+    "9.1.1/8": _ACTIVE,
+    "9.1.1/9": "the whole system",
+    "9.1.1/10": _STANDBY,
+    "9.1.1/17": _REMAINING,
+    "9.1.1/20": "all CMP clusters",
+    "9.1.2/2": _STANDBY,
+    "9.1.2/3": "{cluster}, then its remaining server",
+    "9.1.2/6": "the whole system",
+    "10.2/3": _STANDBY,
+    "10.2/9": _REMAINING,
+}
+_NOTES = {
+    "9.1.1/12": "the console goes away and comes back on the target release",
+    "10.2/7": "rolled back only if traffic is not active {window:g} s after the re-apply (R11)",
+    "10.2/8": "only after a rollback",
+    "10.2/12": "never accepted: it would end the possibility of backout (R14)",
+}
+
+
+def plan(site: Site) -> list[PlannedStep]:
+    """Every row that will run on a system that is wholly on the source release.
+
+    Raises BadInput for a source release whose tables are not known.
+    """
+    rows = [*_cmp(site), *(row for segment in site.segments for row in _segment(site, segment.name))]
+    return [_numbered(order, *row, site=site) for order, row in enumerate(rows, 1)]
+
+
+_Row = tuple[str, Step, Cluster | None, str | None, str]
+
+
+def _cmp(site: Site) -> Iterator[_Row]:
+    for procedure, cluster in zip(cmp_procedures(site.source_release), site.cmp_clusters, strict=False):
+        for step in procedure.steps:
+            yield "upgrade-cmp", step, cluster, None, ""
+
+
+def _segment(site: Site, name: str) -> Iterator[_Row]:
+    command = f"upgrade-segment {name}"
+    for step in PROCEDURES["10.1.1"].steps:
+        yield command, step, None, name, ""
+    table = PROCEDURES["10.2"]
+    for cluster in site.segment(name).clusters:
+        for step in table.steps:
+            if step.number > 10 or (step.number == 10 and not cluster.is_mpe):
+                continue
+            yield command, step, cluster, name, name
+    for step in table.steps[10:]:
+        yield command, step, None, name, ""
+
+
+def _numbered(
+    order: int,
+    command: str,
+    step: Step,
+    cluster: Cluster | None,
+    segment: str | None,
+    together: str,
+    *,
+    site: Site,
+) -> PlannedStep:
+    name = cluster.name if cluster is not None else None
+    return PlannedStep(
+        order=order,
+        command=command,
+        procedure=step.procedure,
+        number=step.number,
+        title=step.title,
+        actor=step.actor,
+        cluster=name,
+        segment=segment,
+        where=_WHERE.get(step.key, "{cluster}").format(cluster=name or segment),
+        during=tuple(sorted(step.alarms.during)),
+        after=tuple(sorted(step.alarms.after)),
+        minutes=step.minutes,
+        who=who(step, site.autonomy),
+        together=together,
+        note=_NOTES.get(step.key, "").format(window=site.pace.traffic_window),
+    )
+
+
+_BY_AUTONOMY = {Autonomy.OBSERVE: Who.PERSON, Autonomy.CONFIRM: Who.WE_ASK, Autonomy.AUTO: Who.AUTOMATIC}
+_STRICTEST = (Who.PERSON, Who.WE_ASK, Who.AUTOMATIC)
+
+
+def who(step: Step, rules: AutonomyRules) -> Who:
+    """Who acts in this row: the strictest of its acts. A row that only looks is automatic, and so is R11's rollback."""
+    acts = [rules.of(leg.autonomy) for leg in step.legs if leg.act is not None]
+    found = {_BY_AUTONOMY[autonomy] for autonomy in acts} or {Who.AUTOMATIC}
+    return next(one for one in _STRICTEST if one in found)

@@ -1,0 +1,1 @@
+"""The procedures of E75412-01, one table each."""

@@ -1,0 +1,24 @@
+"""Every procedure known so far, by its number."""
+
+from __future__ import annotations
+
+from mopflow.errors import BadInput
+from mopflow.procedures.cmp_12_1_1 import PRIMARY, SECONDARY
+from mopflow.procedures.mpe_mra import PREPARE, UPGRADE
+from mopflow.release import Release
+from mopflow.step import Procedure, Step
+
+PROCEDURES: dict[str, Procedure] = {p.number: p for p in (PRIMARY, SECONDARY, PREPARE, UPGRADE)}
+
+
+def step(key: str) -> Step:
+    """By name, such as 10.2/4. Raises KeyError for a row that is not known."""
+    procedure, number = key.split("/")
+    return PROCEDURES[procedure].step(int(number))
+
+
+def cmp_procedures(source: Release) -> tuple[Procedure, Procedure]:
+    """The tables for the primary and the secondary CMP from this release. Raises BadInput for others."""
+    if source.family == (12, 1, 1):
+        return PRIMARY, SECONDARY
+    raise BadInput(f"the CMP upgrade from {source.short} is not built yet; from 12.1.1 it is")

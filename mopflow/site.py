@@ -1,0 +1,397 @@
+"""The site file: everything that is particular to one deployment, as pydantic models.
+
+`load(path)` reports every mistake at once, each with file, line and path, what is wrong and what would be right.
+Secrets are never in it: it names environment variables or Prefect blocks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mopflow.errors import UnreadableReply
+from mopflow.media import ImageName, ImageType
+from mopflow.release import Release, upgrade_path
+from mopflow.secrets import SecretRef
+from mopflow.system import Kind
+
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Autonomy(StrEnum):
+    """Who acts: a person (we check, time and record), we after asking, or we alone."""
+
+    OBSERVE = "observe"
+    CONFIRM = "confirm"
+    AUTO = "auto"
+
+
+class AutonomyKind(StrEnum):
+    """Which setting of the site's autonomy decides who acts."""
+
+    DEFAULT = "default"
+    CMP_SWITCH = "cmp_switch"
+    FIRST_FAILOVER = "first_failover"
+    ROLLBACK = "rollback"  # of R11: always automatic
+
+
+class AutonomyRules(_Model):
+    """Autonomy per kind of step (section 5 of the design). The defaults ask before what cannot be taken back."""
+
+    default: Autonomy = Autonomy.AUTO
+    cmp_switch: Autonomy = Autonomy.CONFIRM
+    first_failover: Autonomy = Autonomy.CONFIRM  # of each segment
+    backout: Autonomy = Autonomy.CONFIRM  # not the rollback of R11
+
+    def of(self, kind: AutonomyKind) -> Autonomy:
+        match kind:
+            case AutonomyKind.ROLLBACK:
+                return Autonomy.AUTO
+            case AutonomyKind.CMP_SWITCH:
+                return self.cmp_switch
+            case AutonomyKind.FIRST_FAILOVER:
+                return self.first_failover
+            case AutonomyKind.DEFAULT:
+                return self.default
+
+
+class Server(_Model):
+    name: str = Field(min_length=1)  # host name as the console prints it
+    address: str = Field(min_length=1)
+    port: int = Field(default=22, ge=1, le=65535)
+    ilo: str | None = None
+
+
+class Cluster(_Model):
+    """A pair of servers. ``name`` is printed by the console."""
+
+    name: str = Field(min_length=1)
+    kind: Kind
+    site: str = ""
+    servers: tuple[Server, ...]
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        return tuple(server.name for server in self.servers)
+
+    def mate(self, server: str) -> str:
+        first, second = self.server_names
+        return second if server == first else first
+
+    @property
+    def image_type(self) -> ImageType:
+        return {
+            Kind.CMP: ImageType.CMP,
+            Kind.MPE: ImageType.MPE,
+            Kind.MPE_LI: ImageType.MPE_LI,
+            Kind.MRA: ImageType.MRA,
+        }[self.kind]
+
+    @property
+    def is_mpe(self) -> bool:
+        """10.2 step 10 is for these only."""
+        return self.kind in (Kind.MPE, Kind.MPE_LI)
+
+
+class CmpCluster(Cluster):
+    kind: Kind = Kind.CMP
+    vip: str = Field(min_length=1)  # host or host:port of the console
+
+
+class CmpPair(_Model):
+    primary: CmpCluster
+    secondary: CmpCluster | None = None
+
+
+class Segment(_Model):
+    name: str = Field(min_length=1)
+    clusters: tuple[Cluster, ...] = Field(min_length=1)
+
+
+class Medium(_Model):
+    """One image of the target release (2.9.1)."""
+
+    file: str
+    type: ImageType
+    md5: str
+
+    @field_validator("md5")
+    @classmethod
+    def _hash(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-9a-fA-F]{32}", value):
+            raise ValueError("must be an MD5 hash of 32 hexadecimal digits, as printed by md5sum")
+        return value.lower()
+
+
+class Driver(StrEnum):
+    BROWSER = "browser"
+    OPERATOR = "operator"
+
+
+class ConsoleAccess(_Model):
+    driver: Driver = Driver.BROWSER
+    ca: Path | None = None  # PEM file of the CA; relative to the site file; None: the system's CAs
+    user: str
+    password: SecretRef
+    chromium: Path | None = None  # None: found on the PATH, else Playwright's own
+
+
+class OssiAccess(_Model):
+    user: str
+    password: SecretRef
+
+
+class SshAccess(_Model):
+    user: str = "admusr"
+    password: SecretRef
+    root_password: SecretRef | None = None
+    key: Path | None = None
+    known_hosts: Path  # relative to the site file
+    legacy: tuple[
+        str, ...
+    ] = ()  # servers that need the algorithms of OpenSSH 5.3 although they do not say so
+    logins_per_hour: int = Field(default=30, ge=1)
+
+
+class Deadline(_Model):
+    """How long a kind of operation usually takes, and when it is late, in seconds."""
+
+    usual: Seconds
+    late: Seconds
+
+    @model_validator(mode="after")
+    def _order(self) -> Deadline:
+        if self.late < self.usual:
+            raise ValueError(f"late ({self.late:g} s) must not be before usual ({self.usual:g} s)")
+        return self
+
+
+class Pace(_Model):
+    """Every interval and deadline, in seconds of the clock that the system lives by."""
+
+    poll: Seconds = 10  # the Upgrade Manager refreshes every ten seconds
+    poll_floor: Seconds = 1  # never read more often
+    alarms_every: Seconds = 30
+    stagger: Seconds = 60  # R3
+    traffic_window: Seconds = 90  # R11
+    settle: Seconds = 60  # how long an act that left no trace may take to show one
+    alarm_grace: Seconds = 300  # how long an alarm may overstay its step
+    stable_readings: int = Field(default=2, ge=1)
+    minute: Seconds = 60  # one minute of the document
+    initiate_upgrade: Deadline = Deadline(usual=2400, late=5400)
+    initiate_backout: Deadline = Deadline(usual=2400, late=5400)
+    failover: Deadline = Deadline(usual=60, late=600)
+    reapply: Deadline = Deadline(usual=60, late=600)
+    upload_iso: Deadline = Deadline(usual=300, late=3600)
+    short: Deadline = Deadline(usual=60, late=300)  # everything that answers at once
+
+    @property
+    def every(self) -> float:
+        return max(self.poll, self.poll_floor)
+
+
+class Window(_Model):
+    name: str
+    start: datetime
+    end: datetime
+
+    @model_validator(mode="after")
+    def _order(self) -> Window:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError("give start and end with a time zone, such as 2026-11-22T23:00:00+01:00")
+        if self.end <= self.start:
+            raise ValueError(f"the window must end after it starts ({self.start.isoformat()})")
+        return self
+
+
+class Contact(_Model):
+    name: str
+    role: str
+    reach: str = ""
+
+
+class Notifications(_Model):
+    """Apprise URLs; each is a secret because it carries a token."""
+
+    urls: tuple[SecretRef, ...] = ()
+
+
+class AcceptedAlarm(_Model):
+    """A standing alarm that a person has understood: one number on one source, with name and reason (R15)."""
+
+    number: int
+    source: str
+    by: str
+    reason: str
+
+
+class LabSettings(_Model):
+    """For the twin only: durations of its operations in minutes, by operation and kind (or one for all)."""
+
+    durations: dict[str, float | dict[str, float]] = Field(default_factory=dict)
+    gui_style: Literal["table", "grid"] = "table"
+
+
+class Site(_Model):
+    """One deployment."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    source: str
+    target: str
+    console: ConsoleAccess
+    ssh: SshAccess
+    ossi: OssiAccess | None = None
+    cmp: CmpPair
+    segments: tuple[Segment, ...] = Field(min_length=1)
+    media: tuple[Medium, ...] = Field(min_length=1)
+    ntp: tuple[str, ...] = ()
+    backup_repository: str | None = None
+    ledger: str = (
+        "sqlite:///mopflow-ledger.db"  # SQLAlchemy URL; a relative SQLite path is relative to the site file
+    )
+    evidence: Path = Path("mopflow-evidence")
+    windows: tuple[Window, ...] = ()
+    contacts: tuple[Contact, ...] = ()
+    notifications: Notifications = Notifications()
+    autonomy: AutonomyRules = AutonomyRules()
+    accepted_alarms: tuple[AcceptedAlarm, ...] = ()
+    pace: Pace = Pace()
+    lab: LabSettings | None = None
+
+    @property
+    def source_release(self) -> Release:
+        return Release.parse(self.source)
+
+    @property
+    def target_release(self) -> Release:
+        return Release.parse(self.target)
+
+    @property
+    def cmp_clusters(self) -> tuple[CmpCluster, ...]:
+        return tuple(c for c in (self.cmp.primary, self.cmp.secondary) if c is not None)
+
+    @property
+    def traffic_clusters(self) -> tuple[Cluster, ...]:
+        """All MPE, MPE-Li and MRA clusters, in the order of the file."""
+        return tuple(cluster for segment in self.segments for cluster in segment.clusters)
+
+    @property
+    def clusters(self) -> tuple[Cluster, ...]:
+        return (*self.cmp_clusters, *self.traffic_clusters)
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        return tuple(server for cluster in self.clusters for server in cluster.servers)
+
+    def cluster(self, name: str) -> Cluster:
+        return next(c for c in self.clusters if c.name == name)
+
+    def cluster_of(self, server: str) -> Cluster | None:
+        return next((c for c in self.clusters if server in c.server_names), None)
+
+    def server(self, name: str) -> Server:
+        return next(s for s in self.servers if s.name == name)
+
+    def segment(self, name: str) -> Segment:
+        return next(s for s in self.segments if s.name == name)
+
+    def medium(self, image_type: ImageType) -> Medium:
+        return next(m for m in self.media if m.type is image_type)
+
+    @field_validator("source", "target")
+    @classmethod
+    def _release(cls, value: str) -> str:
+        try:
+            Release.parse(value)
+        except UnreadableReply:
+            raise ValueError(
+                f"{value!r} is not a release; write it as printed, such as 12.1.2.0.0_22.1.0"
+            ) from None
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Site:
+        mistakes = list(_mistakes(self))
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return self
+
+
+def _mistakes(site: Site) -> Iterator[str]:
+    """Mistakes that show only when the parts are seen together; `path: sentence` each."""
+    why = upgrade_path(site.source_release, site.target_release)
+    if why:
+        yield f"source: {why}"
+    seen: dict[str, str] = {}
+    for where, name in _names(site):
+        if name in seen:
+            yield f"{where}: the name {name} is used by {seen[name]} already; names of servers and clusters are unique"
+        else:
+            seen[name] = where
+    addresses: dict[tuple[str, int], str] = {}
+    for server in site.servers:
+        key = (server.address, server.port)
+        if key in addresses:
+            yield f"servers: {server.name} has the address of {addresses[key]} ({server.address}:{server.port})"
+        addresses.setdefault(key, server.name)
+    for where, cluster in _clusters(site):
+        if len(cluster.servers) != 2:
+            yield f"{where}.servers: {cluster.name} has {len(cluster.servers)} servers; a cluster is a pair (R17)"
+        is_cmp = where.startswith("cmp.")
+        if is_cmp and cluster.kind is not Kind.CMP:
+            yield f"{where}.kind: a CMP cluster has kind CMP, not {cluster.kind}"
+        if not is_cmp and cluster.kind is Kind.CMP:
+            yield f"{where}.kind: CMP clusters belong under cmp, a segment has MPE, MPE-Li and MRA clusters"
+    have: dict[ImageType, str] = {}
+    for i, medium in enumerate(site.media):
+        if medium.type in have:
+            yield f"media[{i}]: a second image of type {medium.type} ({have[medium.type]} is there); give one per type"
+        have.setdefault(medium.type, medium.file)
+        try:
+            image = ImageName.parse(medium.file)
+        except UnreadableReply:
+            yield f"media[{i}].file: {medium.file!r} is not the name of a Policy image such as cmp-12.1.2.0.0_22.1.0-x86_64.iso"
+            continue
+        if image.type is not medium.type:
+            yield f"media[{i}]: {medium.file} is an image of type {image.type}, not {medium.type}"
+        if not image.release.same_build(site.target_release):
+            yield f"media[{i}].file: {medium.file} is release {image.release}, the target is {site.target}"
+    for where, cluster in _clusters(site):
+        if cluster.image_type not in have:
+            yield f"media: no image of type {cluster.image_type}, needed by {cluster.name} ({where})"
+            have[cluster.image_type] = "missing"
+    known = set(seen)
+    for i, alarm in enumerate(site.accepted_alarms):
+        if alarm.source not in known:
+            yield f"accepted_alarms[{i}].source: {alarm.source} is no server or cluster of this site"
+    for i, name in enumerate(site.ssh.legacy):
+        if name not in known:
+            yield f"ssh.legacy[{i}]: {name} is no server of this site"
+
+
+def _clusters(site: Site) -> Iterator[tuple[str, Cluster]]:
+    yield "cmp.primary", site.cmp.primary
+    if site.cmp.secondary is not None:
+        yield "cmp.secondary", site.cmp.secondary
+    for i, segment in enumerate(site.segments):
+        for j, cluster in enumerate(segment.clusters):
+            yield f"segments[{i}].clusters[{j}]", cluster
+
+
+def _names(site: Site) -> Iterator[tuple[str, str]]:
+    for i, segment in enumerate(site.segments):
+        yield f"segments[{i}].name", f"segment {segment.name}"
+    for where, cluster in _clusters(site):
+        yield f"{where}.name", cluster.name
+        for k, server in enumerate(cluster.servers):
+            yield f"{where}.servers[{k}].name", server.name
