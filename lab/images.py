@@ -1,0 +1,94 @@
+"""Images: the kit of the Current ISO dialog (3.1.3, 9.1.1 step 9), Upload ISO and Delete ISO (9.1.1 steps 5 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from lab import director
+from lab.clock import Script
+from lab.errors import OperationFailed
+from lab.files import UPGRADE_DIR, File
+from lab.maintenance import selection
+from lab.state import Act, Action
+
+if TYPE_CHECKING:
+    from lab.world import World
+
+
+def select_iso(world: World, path: str, by: str) -> None:
+    kit = next((kit for kit in world.kits() if kit.path == path), None)
+    if kit is None:
+        raise world.refuse(f"there is no upgrade kit at {path}", Act.SELECT_ISO, None, None, by)
+    action = world.begin(Act.SELECT_ISO, None, None, by)
+    world.current_iso, world.current_label = path, kit.label
+    director.forget(world, spare=action)
+    world.rolling_back.clear()
+
+    def script() -> Script:
+        yield world.draw(path, Act.SELECT_ISO).uniform(2.0, 5.0)
+        if world.current_iso == path:
+            world.target = kit.release
+        world.finish(action, "Success")
+
+    world.run(action, script())
+
+
+def upload_iso(
+    world: World, servers: Sequence[str], host: str, user: str, password: str, path: str, by: str
+) -> None:
+    names = selection(world, servers, Act.UPLOAD_ISO, by)
+    actions = {n: world.begin(Act.UPLOAD_ISO, world.servers[n].cluster, n, by) for n in names}
+    origin = next((s for s in world.servers.values() if host in (s.name, s.address)), None)
+    problem: str | None = None
+    if origin is None or not origin.reachable:
+        problem = f"no connection to {host}"
+    elif not world.accounts.shell(user, password):
+        problem = f"{host} refused the login of {user}"
+    elif not path.endswith(".iso") or path not in world.files[origin.name]:
+        problem = f"{path} is not an image on {host}"
+    if problem is not None or origin is None:
+        for action in actions.values():
+            world.finish(action, "Failed")
+        raise OperationFailed(problem)
+    file = world.files[origin.name].stat(path)
+    for name, action in actions.items():
+        world.run(action, _upload(world, action, name, origin.name, path, file))
+
+
+def _upload(world: World, action: Action, name: str, origin: str, path: str, file: File) -> Script:
+    server, tree = world.servers[name], world.files[name]
+    where = f"{UPGRADE_DIR}/{PurePosixPath(path).name}"
+    itself = origin == name and where == path
+    step = world.lasting(Act.UPLOAD_ISO, name, world.config.durations.upload_iso) / 20
+    action.work = (world.now(), world.now() + step * 20)
+    for n in range(20):
+        if server.reachable and not itself:
+            tree.put(
+                where, replace(file, size=file.size * n // 20, percent=n * 5, mtime=world.now()), quiet=True
+            )
+        yield step
+        if not server.reachable or where not in tree:
+            world.finish(action, "Failed")
+            return
+    tree.put(where, replace(file, percent=100, mtime=world.now()))
+    world.finish(action, "Success")
+
+
+def delete_iso(world: World, servers: Sequence[str], by: str) -> None:
+    for name in selection(world, servers, Act.DELETE_ISO, by):
+        action = world.begin(Act.DELETE_ISO, world.servers[name].cluster, name, by)
+        world.run(action, _delete(world, action, name))
+
+
+def _delete(world: World, action: Action, name: str) -> Script:
+    yield world.draw(name, Act.DELETE_ISO).uniform(2.0, 5.0)
+    server = world.servers[name]
+    if not server.reachable:
+        world.finish(action, "Failed")
+        return
+    for image in list(server.isos):
+        world.files[name].delete(f"{UPGRADE_DIR}/{image}")
+    world.finish(action, "Success")

@@ -1,0 +1,70 @@
+"""One server of the twin as its shells and logins see it."""
+
+from __future__ import annotations
+
+import hmac
+
+from lab.state import Server
+from lab.world import World
+
+from .commands import table
+from .platform_commands import PlatformCommands
+from .shell import Program
+from .view import View
+
+
+class TwinMachine:
+    """Files, commands, accounts and the record of one server."""
+
+    def __init__(self, world: World, server: Server) -> None:
+        self.world = world
+        self.server = server
+        self.platform = PlatformCommands(world, server)
+        self._tree = world.files[server.name]
+        self._tree.mkdir("/mnt/upgrade")
+        self._commands = table(self, world, self.platform)
+        secrets = world.secrets
+        self._passwords = {
+            "admusr": secrets.admusr.get_secret_value(),
+            "root": secrets.root.get_secret_value(),
+        }
+
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+    def view(self, user: str) -> View:
+        return View(self._tree, user, self.world.now)
+
+    def commands(self) -> dict[str, Program]:
+        return self._commands
+
+    def has_account(self, user: str) -> bool:
+        return user in self._passwords
+
+    def password_is_right(self, user: str, password: str) -> bool:
+        known = self._passwords.get(user)
+        return known is not None and hmac.compare_digest(known.encode(), password.encode())
+
+    def root_may_use_password(self) -> bool:
+        """Root logs in by password on 10.5 only; later releases have admusr and sudo for it."""
+        return self.server.release.startswith("10.5")
+
+    def authorized_keys(self, user: str) -> list[str]:
+        """Lines of ~/.ssh/authorized_keys."""
+        home = "/root" if user == "root" else f"/home/{user}"
+        path = f"{home}/.ssh/authorized_keys"
+        if path not in self._tree:
+            return []
+        text = self._tree.read(path).decode(errors="replace")
+        return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+    def record_login(self, user: str, *, ok: bool) -> None:
+        self.world.flight.write("ssh_login", server=self.name, user=user, ok=ok)
+
+    def record_command(self, user: str, text: str) -> None:
+        """A password has no business in a command line; should one stand there, it is not written down."""
+        secrets = self.world.secrets
+        for secret in (secrets.admusr, secrets.root, secrets.gui, secrets.ossi):
+            text = text.replace(secret.get_secret_value(), "********")
+        self.world.flight.write("ssh_command", server=self.name, user=user, command=text)

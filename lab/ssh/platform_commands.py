@@ -1,0 +1,274 @@
+"""Commands of the platform (TPD) and of the Policy application: releases, clocks, disks, health, keys.
+
+What they print follows the samples that are public (sister products for syscheck and verifyUpgrade, the
+document itself for qpSSHKeyProv.pl); wording that nobody has published is an assumption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from lab.state import Kind, Server
+from lab.world import World
+
+from .file_commands import human
+from .options import options
+from .shell import Call, CommandError
+from .tty import HangUp
+
+_PLATFORM = {"10.5": "6.7.1.0.0_84.26.0"}  # TPD by Policy release; the figures of the document show the other
+_PLATFORM_12 = "7.0.2.0.0_86.28.0"
+_UP_BEFORE = timedelta(days=41, hours=7, minutes=12)  # how long the servers had been up when the twin began
+_TIME_SERVERS = (("*192.0.2.10", ".GPS.", 1, 0.084), ("+192.0.2.11", "192.0.2.10", 2, -0.117))
+_MOUNTS = (  # device, size in KiB, used by what is not in the file tree, where
+    ("/dev/mapper/vgroot-plat_root", 1032088, 413648, "/"),
+    ("/dev/sda1", 253871, 46320, "/boot"),
+    ("/dev/mapper/vgroot-plat_tmp", 1032088, 34144, "/tmp"),
+    ("/dev/mapper/vgroot-plat_usr", 5160576, 2457212, "/usr"),
+    ("/dev/mapper/vgroot-plat_var", 1032088, 391132, "/var"),
+    ("/dev/mapper/vgroot-plat_var_tklc", 20642428, 2203180, "/var/TKLC"),
+    ("/dev/mapper/vgroot-camiant", 41284928, 3518472, "/var/camiant"),
+)
+_CLASSES: dict[str, dict[str, str]] = {
+    "disk": {"fs": 'Current file space use in "/" is 41%.', "meta": "Checking md status on system."},
+    "hardware": {"fan": "Checking Status of Server Fans.", "temp": "Checking server temperature."},
+    "net": {"defaultroute": "Checking default route(s).", "ping": "Checking ping hosts."},
+    "proc": {
+        "run": "Found 1 instance(s) of the sshd process.",
+        "ntpd": "Found 1 instance(s) of the ntpd process.",
+    },
+    "services": {"qp": "Checking services of Policy Management."},
+    "system": {"core": "Checking for core files.", "mem": "Skipping expected memory check."},
+    "upgrade": {"snapshots": "No snapshots of an upgrade found."},
+}
+
+
+def _only_root(call: Call, why: str) -> None:
+    if call.shell.user != "root":
+        raise CommandError(why)
+
+
+class PlatformCommands:
+    """One set per server; `booted` is the twin second of its last start, None = before the twin began."""
+
+    def __init__(self, world: World, server: Server) -> None:
+        self.world = world
+        self.server = server
+        self.booted: float | None = None
+
+    def now(self) -> datetime:
+        return self.world.wall(self.world.now())
+
+    # ---- releases ----
+
+    async def policy_release(self, call: Call) -> int:
+        found, _ = options(call, "p")
+        await call.say(self.server.kind.value.lower() if "p" in found else self.server.release)
+        return 0
+
+    async def platform_release(self, call: Call) -> int:
+        family = ".".join(self.server.release.split(".")[:2])
+        await call.say(_PLATFORM.get(family, _PLATFORM_12))
+        return 0
+
+    async def verify_upgrade(self, call: Call) -> int:
+        """Silent when all is well."""
+        _only_root(call, "must be run as root")
+        if self.server.name not in self.world.failed:
+            return 0
+        await call.say("ERROR: Upgrade log (/var/TKLC/log/upgrade/upgrade.log) reports errors!")
+        await call.say(f"ERROR: {int(self.now().timestamp())}::Upgrade did not complete")
+        return 1
+
+    async def syscheck(self, call: Call) -> int:
+        found, names = options(call, "v")
+        wanted = names[:1] or list(_CLASSES)
+        if wanted[0] not in _CLASSES or (len(names) > 1 and names[1] not in _CLASSES[wanted[0]]):
+            raise CommandError(f"no such class or module: {' '.join(names)}")
+        for name in wanted:
+            await call.say(f"Running modules in class {name}...")
+            modules = {key: text for key, text in _CLASSES[name].items() if len(names) < 2 or key == names[1]}
+            if "v" in found:
+                for module, text in modules.items():
+                    await call.say(f"{module:>12}: {text}")
+                await call.say('Return string: "OK"')
+            await call.say(" " * 49 + "OK")
+        await call.say("\nLOG LOCATION: /var/TKLC/log/syscheck/fail_log")
+        return 0
+
+    # ---- who, when, where ----
+
+    async def hostname(self, call: Call) -> int:
+        found, names = options(call, "sfid")
+        if names:
+            raise CommandError("you must be root to change the host name")
+        await call.say(self.server.address if "i" in found else "" if "d" in found else self.server.name)
+        return 0
+
+    async def date(self, call: Call) -> int:
+        found, words = options(call, "u", "d", ("utc", "date="))
+        when = self.now()
+        given = found.get("d", found.get("date"))
+        if given is not None:
+            if not given.startswith("@") or not given[1:].isdigit():
+                raise CommandError(f"invalid date `{given}'")
+            when = datetime.fromtimestamp(int(given[1:]), when.tzinfo)
+        if "u" in found or "utc" in found:
+            when = when.astimezone(UTC)
+        if words and not words[0].startswith("+"):
+            raise CommandError(f"invalid date `{words[0]}'")
+        form = words[0][1:] if words else "%a %b %e %H:%M:%S %Z %Y"
+        form = form.replace("%s", str(int(when.timestamp()))).replace("%N", f"{when.microsecond * 1000:09d}")
+        await call.say(when.strftime(form) if form else "")
+        return 0
+
+    async def uptime(self, call: Call) -> int:
+        start = self.world.wall(0) - _UP_BEFORE if self.booted is None else self.world.wall(self.booted)
+        up = self.now() - start
+        hours, minutes = up.seconds // 3600, up.seconds % 3600 // 60
+        days = f"{up.days} day{'s' if up.days != 1 else ''}, " if up.days else ""
+        clock = f"{hours:2d}:{minutes:02d}" if hours else f"{minutes} min"
+        await call.say(f" {self.now():%H:%M:%S} up {days}{clock},  1 user,  load average: 0.21, 0.18, 0.15")
+        return 0
+
+    async def hwclock(self, call: Call) -> int:
+        _only_root(call, "Cannot access the Hardware Clock via any known method.")
+        options(call, "ru", "", ("show", "utc", "systohc"))
+        await call.say(f"{self.now():%a %d %b %Y %I:%M:%S %p %Z}  -0.328125 seconds")
+        return 0
+
+    async def ntpq(self, call: Call) -> int:
+        options(call, "np")
+        await call.say("     remote           refid      st t when poll reach   delay   offset  jitter")
+        await call.say("=" * 78)
+        for name, refid, stratum, offset in _TIME_SERVERS:
+            await call.say(
+                f"{name:<16} {refid:<15} {stratum:>2} u   33   64  377    0.512 {offset:>8.3f}   0.031"
+            )
+        return 0
+
+    async def df(self, call: Call) -> int:
+        found, names = options(call, "hPkTmla")
+        status = 0
+        wanted = list(_MOUNTS) if not names else []
+        for name in names:
+            path = call.path(name)
+            if not call.files.exists(path):
+                await call.complain(f"`{name}': No such file or directory")
+                status = 1
+                continue
+            wanted.append(max((m for m in _MOUNTS if _below(path, m[3])), key=lambda mount: len(mount[3])))
+        if wanted:
+            await self._df_table(call, wanted, found)
+        return status
+
+    async def _df_table(
+        self, call: Call, wanted: Iterable[tuple[str, int, int, str]], found: dict[str, str]
+    ) -> None:
+        size = (
+            "Size"
+            if "h" in found
+            else "1M-blocks"
+            if "m" in found
+            else "1024-blocks"
+            if "P" in found
+            else "1K-blocks"
+        )
+        free, share = ("Avail" if "h" in found else "Available"), ("Capacity" if "P" in found else "Use%")
+        kind = "Type    " if "T" in found else ""
+        await call.say(f"{'Filesystem':<20} {kind}{size:>11} {'Used':>9} {free:>9} {share:>4} Mounted on")
+        for device, total, base, mount in wanted:
+            used = min(total, base + self._stored(call, mount) // 1024)
+            percent = -(-used * 100 // total)
+            values = [self._amount(kib, found) for kib in (total, used, total - used)]
+            kind = "ext4    " if "T" in found else ""
+            rest = f"{kind}{values[0]:>11} {values[1]:>9} {values[2]:>9} {percent:>3}% {mount}"
+            if len(device) > 20 and "P" not in found:  # this df breaks the line after a long device name
+                await call.say(device)
+                device = ""
+            await call.say(f"{device:<20} {rest}")
+
+    @staticmethod
+    def _amount(kib: int, found: dict[str, str]) -> str:
+        return human(kib * 1024) if "h" in found else str(-(-kib // 1024) if "m" in found else kib)
+
+    @staticmethod
+    def _stored(call: Call, mount: str) -> int:
+        """Bytes of the file tree on that file system, without those mounted below it."""
+        nested = [m for *_, m in _MOUNTS if m != mount and _below(m, mount)]
+        nested = [m for m in nested if not any(_below(m, other) for other in nested if other != m)]
+        return call.files.used(mount) - sum(call.files.used(m) for m in nested)
+
+    # ---- keys between the servers (9.1.1 step 4) ----
+
+    async def key_provisioning(self, call: Call) -> int:
+        """qpSSHKeyProv.pl --prov|--check [--user=USER]"""
+        found, names = options(call, "", "", ("prov", "check", "user=", "help"))
+        if names or ("prov" in found) is ("check" in found):
+            raise CommandError("usage: qpSSHKeyProv.pl --prov | --check [--user=<user>]", 2)
+        _only_root(call, "this script must be run as root")
+        if self.server.kind is not Kind.CMP:
+            raise CommandError("the topology is known on a CMP server only")
+        user = found.get("user", "admusr")
+        if user not in ("admusr", "root"):
+            raise CommandError(f"unknown user: {user}")
+        others = [server for server in self.world.servers.values() if server is not self.server]
+        if "prov" in found:
+            return await self._provide(call, user, others)
+        return await self._check(call, user, others)
+
+    async def _connect(self, call: Call, user: str, others: list[Server]) -> list[Server]:
+        """Names every server; those that cannot be reached come back."""
+        away = []
+        for server in others:
+            await call.say(f"Connecting to {user}@{server.name} ({server.address}) ...")
+            await self.world.clock.sleep(0.3)
+            if not server.reachable:
+                away.append(server)
+        return away
+
+    async def _provide(self, call: Call, user: str, others: list[Server]) -> int:
+        terminal = call.shell.terminal
+        if terminal is None:
+            raise CommandError(
+                "cannot ask for the password: no terminal (/dev/tty: No such device or address)"
+            )
+        await terminal.write(f"The password of {user} in topology:".encode())
+        try:
+            answer = await terminal.line(secret=True)
+        except HangUp:
+            return 1
+        if not call.shell.machine.password_is_right(user, (answer or b"").decode(errors="replace")):
+            raise CommandError(f"the password of {user} is not correct, no key was provisioned")
+        away = await self._connect(call, user, others)
+        for place, server in enumerate(others, 1):
+            line = f"[{place}/{len(others)}] Provisioning SSH keys on {server.name} ({server.address}) ..."
+            await self.world.clock.sleep(0.5)
+            if server in away or not server.reachable:
+                away = [*away, server] if server not in away else away
+                await call.say(f"{line} FAILED")
+            else:
+                self.world.keys_exchanged.add(server.name)
+                await call.say(line + "\n")
+        self.world.keys_exchanged.add(self.server.name)
+        return await self._verdict(call, away)
+
+    async def _check(self, call: Call, user: str, others: list[Server]) -> int:
+        away = await self._connect(call, user, others)
+        known = self.world.keys_exchanged
+        return await self._verdict(call, [s for s in others if s in away or s.name not in known])
+
+    @staticmethod
+    async def _verdict(call: Call, bad: list[Server]) -> int:
+        if not bad:
+            await call.say("SSH keys are OK.")
+            return 0
+        for server in bad:
+            await call.say(f"ERROR: SSH keys do not work on {server.name} ({server.address})")
+        await call.say(f"SSH keys are NOT OK: {', '.join(server.name for server in bad)}")
+        return 1
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
