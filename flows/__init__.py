@@ -1,0 +1,1 @@
+"""What an operator starts: order and fan-out, nothing else."""

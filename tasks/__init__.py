@@ -1,0 +1,1 @@
+"""What shows as one line in Prefect: names, slots, retries, artifacts."""

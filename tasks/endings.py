@@ -1,0 +1,119 @@
+"""Run the subflows of a flow and say how it all ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from prefect import Flow
+
+from mopflow.errors import BadInput, Held, MopflowError
+from mopflow.house import House
+from mopflow.ledger import Entry, Event
+from mopflow.site import Site
+from mopflow.slots import Slot
+from mopflow.step import Procedure
+from tasks.fanout import Ending, How, for_each_cluster
+from tasks.slots import PrefectSlots
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEnding:
+    cluster: str
+    how: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did. ``acts``: acts that it sent to the system; 0 means that nothing was left to do."""
+
+    campaign: str
+    acts: int
+    clusters: tuple[ClusterEnding, ...]
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class SomeHeld(Held):
+    """Clusters of this run wait for a person; each is named with what a person should do."""
+
+    def __init__(self, endings: Sequence[Ending]) -> None:
+        self.endings = tuple(endings)
+        held = [e.error for e in endings if isinstance(e.error, Held)]
+        first = held[0]
+        super().__init__(first.hold, first.where, "; ".join(h.reason for h in held), first.remedy)
+
+
+def segment_clusters(segment: str) -> Callable[[Site], tuple[str, ...]]:
+    """Names of the segment's clusters. Raises BadInput for a segment that the site does not have."""
+
+    def names(site: Site) -> tuple[str, ...]:
+        known = [s.name for s in site.segments]
+        if segment not in known:
+            raise BadInput(f"the site {site.name} has no segment {segment}; it has {', '.join(known)}")
+        return tuple(cluster.name for cluster in site.segment(segment).clusters)
+
+    return names
+
+
+def one_after_the_other(flow: Flow[..., Any], work: Iterable[tuple[str, str]], house: House) -> Summary:
+    """Run ``flow(cluster, procedure)`` for each; the first that does not end well ends the run (R1)."""
+    endings: list[Ending] = []
+    for cluster, procedure in work:
+        endings += for_each_cluster(flow, [cluster], house, began=_began(house), procedure=procedure)
+        if endings[-1].how is not How.DONE:
+            break
+    return _sum(house, endings)
+
+
+def all_at_once(flow: Flow[..., Any], clusters: Sequence[str], house: House, slots: PrefectSlots) -> Summary:
+    """Run ``flow(cluster)`` for all. Clusters in flight have their place among the four before a new one asks."""
+    states = house.eye.now().states
+    places: dict[str, ExitStack] = {}
+    try:
+        for name in clusters:
+            if states[name].in_upgrade:
+                places[name] = ExitStack()
+                places[name].enter_context(house.slots.take(Slot.CLUSTER, name))
+
+        def ended(name: str) -> None:
+            if name in places:
+                places.pop(name).close()
+            slots.let_go(name)
+
+        return _sum(house, for_each_cluster(flow, clusters, house, began=_began(house), ended=ended))
+    finally:
+        for place in list(places.values()):
+            place.close()
+
+
+def _began(house: House) -> Callable[[str, str], None]:
+    return lambda run, cluster: house.ledger.add_flow_run(house.executor, run, cluster)
+
+
+def skipped(house: House, procedure: Procedure, why: str) -> None:
+    """Record every row of a procedure that this site does not need."""
+    for step in procedure.steps:
+        house.ledger.record(
+            house.campaign,
+            house.site.name,
+            house.executor,
+            Entry(step.procedure, step.number, "", None, Event.SKIPPED, why),
+        )
+
+
+def _sum(house: House, endings: Sequence[Ending]) -> Summary:
+    failed = [e for e in endings if e.how is How.FAILED]
+    if failed:
+        raise MopflowError("; ".join(f"{e.cluster}: {e.text}" for e in failed))
+    if any(e.how is How.HELD for e in endings):
+        raise SomeHeld(endings)
+    return Summary(
+        house.campaign,
+        house.acts,
+        tuple(ClusterEnding(e.cluster, e.how.value, e.text) for e in endings),
+    )

@@ -1,0 +1,87 @@
+"""One task run per numbered step, named as the document numbers it: `10.2/4 Failover, mpe-1`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from prefect import State, task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed
+
+from mopflow import run
+from tasks.context import struck
+from tasks.states import failed_by, report
+
+if TYPE_CHECKING:
+    from mopflow.here import Scope
+    from mopflow.house import House
+    from mopflow.run import Result
+    from mopflow.step import Step
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the task run does, and what came of it: never seen by Prefect."""
+
+    do: Callable[[], object]
+    show: Callable[[Any], tuple[str, str]]
+    result: object = None
+    error: BaseException | None = None
+
+
+_WORK: ContextVar[_Work] = ContextVar("mopflow_work")
+
+
+# Retries are decided inside mopflow, which knows whether anything was run. No tags: Prefect would ask its server
+# for a place per tag, and a step must not depend on that.
+@task(
+    name="step",
+    task_run_name="{line}",
+    retries=0,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
+def _one_line(line: str) -> State[Any]:
+    work = _WORK.get()
+    try:
+        work.result = work.do()
+    except Exception as error:  # noqa: BLE001  it is not swallowed: `as_line` raises it
+        work.error = error
+        report(error)
+        return failed_by(error)
+    except BaseException as error:
+        work.error = error
+        raise
+    name, message = work.show(work.result)
+    return Completed(name=name, message=struck(message))
+
+
+def as_line(line: str, do: Callable[[], T], show: Callable[[T], tuple[str, str]]) -> T:
+    """Do it as one task run named ``line``; ``show`` gives the name and message of its final state.
+
+    Raises what ``do`` raises. Prefect sees the line and the two words of ``show``, never the result.
+    """
+    work = _Work(do, show)
+    token = _WORK.set(work)
+    try:
+        _one_line(line, return_state=True)
+    finally:
+        _WORK.reset(token)
+    if work.error is not None:
+        raise work.error
+    return work.result  # type: ignore[return-value]  # it is what `do` returned
+
+
+def carry_out(step: Step, scope: Scope, house: House, *, glance: bool = False) -> Result:
+    """Carry out one numbered step as one task run. Raises what `mopflow.run.carry_out` raises."""
+    return as_line(
+        f"{step.key} {step.title}, {scope}",
+        lambda: run.carry_out(step, scope, house, glance=glance),
+        lambda result: (str(result.outcome).capitalize(), result.text),
+    )
