@@ -1,0 +1,1 @@
+"""The command `mopflow`: thin, on top of everything."""

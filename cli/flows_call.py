@@ -1,0 +1,64 @@
+"""The one place where the command line calls a flow."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mopflow.errors import BadInput, Held, LedgerUnavailable, MopflowError, SecretMissing
+
+
+def run_flow(name: str, **parameters: str | None) -> int:
+    """Run the flow `upgrade-cmp` or `upgrade-segment` in this process; the exit code.
+
+    0: every goal holds on the live system. 3: ended safely with a hold or a rollback, each named on stderr with what
+    a person should do. 1: an error, in one sentence on stderr.
+    """
+    from tasks.logs import quiet_terminal
+    from tasks.states import error_of
+
+    quiet_terminal()
+    state = _flow(name)(**parameters, return_state=True)
+    error = error_of(state)
+    if error is None:
+        summary = state.result()
+        if summary.acts == 0:
+            _say(f"{name}: nothing to do, every goal holds on the live system (campaign {summary.campaign})")
+        else:
+            _say(
+                f"{name}: done with {summary.acts} acts, every goal holds on the live system (campaign {summary.campaign})"
+            )
+        return 0
+    if isinstance(error, Held):
+        _tell_holds(error)
+        return 3
+    if isinstance(error, (BadInput, SecretMissing, LedgerUnavailable, MopflowError)):
+        _say(f"error: {error}")
+        return 1
+    raise error
+
+
+def _flow(name: str) -> Any:
+    if name == "upgrade-cmp":
+        from flows.upgrade_cmp import upgrade_cmp
+
+        return upgrade_cmp
+    from flows.upgrade_segment import upgrade_segment
+
+    return upgrade_segment
+
+
+def _tell_holds(error: Held) -> None:
+    from tasks.endings import SomeHeld
+
+    holds = (
+        [e.error for e in error.endings if isinstance(e.error, Held)]
+        if isinstance(error, SomeHeld)
+        else [error]
+    )
+    for held in holds:
+        _say(f"HELD at {held.where}\n  {held.reason}\n  To do: {held.remedy}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

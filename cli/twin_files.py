@@ -1,0 +1,167 @@
+"""From a site file: the twin's input, and the site file by which the flows find the twin. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mopflow.site import Cluster, Deadline, LabSettings, Pace, Site
+from mopflow.system import Kind
+
+ADMUSR = "MOPFLOW_LAB_ADMUSR_PASSWORD"
+ROOT = "MOPFLOW_LAB_ROOT_PASSWORD"
+GUI = "MOPFLOW_LAB_GUI_PASSWORD"
+OSSI = "MOPFLOW_LAB_OSSI_PASSWORD"
+VARIABLES = (ADMUSR, ROOT, GUI, OSSI)
+
+IMAGE_SIZE = 1 << 30  # bytes; no image of the twin has a content
+POLL_FLOOR = 0.1  # real seconds
+_PER_KIND = ("initiate_upgrade", "initiate_backout")
+
+
+def twin_document(site: Site, seed: int, speed: float, faults: Sequence[str]) -> dict[str, Any]:
+    """The content of twin.yaml: the site on its source release, the first server of each pair active.
+
+    The new image lies on the first server of each type, an old one on all others.
+    """
+    addresses = _addresses(site)
+    lab = site.lab or LabSettings()
+    have: set[str] = set()
+    clusters = []
+    for cluster, segment in _clusters(site):
+        servers = []
+        for place, server in enumerate(cluster.servers):
+            kind = cluster.image_type.value
+            image = old_image(site, kind) if kind in have else site.medium(cluster.image_type).file
+            have.add(kind)
+            servers.append(
+                {
+                    "name": server.name,
+                    "address": addresses[server.name],
+                    "port": 0,
+                    "role": "Active" if place == 0 else "Standby",
+                    "release": None,
+                    "images": [image],
+                }
+            )
+        is_cmp = cluster.kind is Kind.CMP
+        clusters.append(
+            {
+                "name": cluster.name,
+                "kind": cluster.kind.value,
+                "primary": (cluster.name == site.cmp.primary.name) if is_cmp else None,
+                "site": cluster.site,
+                "segment": segment,
+                "vip": addresses[cluster.name] if is_cmp else "127.0.0.1",
+                "servers": servers,
+            }
+        )
+    media = [{"file": m.file, "type": m.type.value, "size": IMAGE_SIZE, "md5": m.md5} for m in site.media] + [
+        {
+            "file": old_image(site, kind),
+            "type": kind,
+            "size": IMAGE_SIZE,
+            "md5": hashlib.md5(old_image(site, kind).encode(), usedforsecurity=False).hexdigest(),
+        }
+        for kind in sorted(have)
+    ]
+    return {
+        "source": site.source,
+        "target": site.target,
+        "seed": seed,
+        "speed": speed,
+        "gui_style": lab.gui_style,
+        "credentials": {
+            "admusr": {"env": ADMUSR},
+            "root": {"env": ROOT},
+            "gui": {"user": site.console.user, "env": GUI},
+            "ossi": {"user": site.ossi.user if site.ossi is not None else "ossi", "env": OSSI},
+        },
+        "clusters": clusters,
+        "media": media,
+        "durations": {name: _duration(name, value) for name, value in lab.durations.items()},
+        "faults": list(faults),
+    }
+
+
+def old_image(site: Site, image_type: str) -> str:
+    return f"{image_type}-{site.source}-x86_64.iso"
+
+
+def site_document(site: Site, endpoints: Mapping[str, Any], speed: float) -> dict[str, Any]:
+    """The content of site.yaml: the same site at the addresses of the twin, its clock ``speed`` times faster.
+
+    Nobody outside is told anything: a rehearsal has no notifications. ``endpoints`` is the twin's endpoints.json.
+    """
+    content: dict[str, Any] = site.model_dump(
+        mode="json", exclude_none=True, exclude={"notifications", "ledger", "evidence", "lab"}
+    )
+    content["console"] |= {"ca": "ca.pem", "password": {"env": GUI}}
+    content["ssh"] = {
+        "user": "admusr",
+        "password": {"env": ADMUSR},
+        "root_password": {"env": ROOT},
+        "known_hosts": "known_hosts",
+        "logins_per_hour": max(1, round(site.ssh.logins_per_hour * speed)),  # of the twin's hours
+    }
+    if site.ossi is not None:
+        content["ossi"] = {"user": site.ossi.user, "password": {"env": OSSI}}
+    for pair in content["cmp"].values():
+        pair["vip"] = endpoints["gui"][pair["name"]].removeprefix("https://").rstrip("/")
+        _move(pair, endpoints)
+    for segment in content["segments"]:
+        for cluster in segment["clusters"]:
+            _move(cluster, endpoints)
+    content["ledger"] = "sqlite:///ledger.db"
+    content["evidence"] = "evidence"
+    content["pace"] = pace_document(site.pace, speed)
+    return content
+
+
+def pace_document(pace: Pace, speed: float) -> dict[str, Any]:
+    """Every second divided by the speed; the poll floor is one of real time."""
+    content: dict[str, Any] = {}
+    for name in Pace.model_fields:
+        value = getattr(pace, name)
+        if isinstance(value, Deadline):
+            content[name] = {"usual": _shorter(value.usual, speed), "late": _shorter(value.late, speed)}
+        elif name == "stable_readings":
+            content[name] = value
+        else:
+            content[name] = POLL_FLOOR if name == "poll_floor" else _shorter(value, speed)
+    return content
+
+
+def _shorter(seconds: float, speed: float) -> float:
+    return round(seconds / speed, 6)
+
+
+def _move(cluster: dict[str, Any], endpoints: Mapping[str, Any]) -> None:
+    for server in cluster["servers"]:
+        there = endpoints["servers"][server["name"]]
+        server["address"], server["port"] = there["address"], there["port"]
+
+
+def _clusters(site: Site) -> Iterator[tuple[Cluster, str | None]]:
+    for cmp_cluster in site.cmp_clusters:
+        yield cmp_cluster, None
+    for segment in site.segments:
+        for cluster in segment.clusters:
+            yield cluster, segment.name
+
+
+def _addresses(site: Site) -> dict[str, str]:
+    """A loopback address for every server and every VIP: the site's own where all of them are loopback."""
+    wanted = {server.name: server.address for server in site.servers}
+    wanted |= {c.name: c.vip.split(":")[0] for c in site.cmp_clusters}
+    if all(address.startswith("127.") for address in wanted.values()):
+        return wanted
+    return {name: f"127.0.{3 + i // 250}.{1 + i % 250}" for i, name in enumerate(wanted)}
+
+
+def _duration(name: str, value: float | dict[str, float]) -> Any:
+    """One value for all kinds is written out where the twin wants one per kind."""
+    if name in _PER_KIND and not isinstance(value, dict):
+        return {kind.value: value for kind in Kind}
+    return value
