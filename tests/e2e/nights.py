@@ -1,0 +1,301 @@
+"""Small systems on the twin, and the real commands run on them. Used by the tests of this folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rulebook import Limits, Violation, check_dir
+
+from cli.twin_files import ADMUSR, GUI, OSSI, ROOT, old_image, site_document, twin_document
+from mopflow.ledger import Entry, Ledger, Row
+from mopflow.site import Site
+from mopflow.site_file import load
+
+ROOT_DIR = Path(__file__).parents[2]
+PATIENCE = 420.0  # seconds for one command of a test
+SOURCE = "12.1.1.0.0_14.1.0"
+TARGET = "12.1.2.0.0_22.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def site_yaml(name: str, clusters: Sequence[tuple[str, str]], minutes: float, **lab: Any) -> dict[str, Any]:
+    """A site with two CMP clusters and one segment of ``clusters`` (name, kind); each server takes ``minutes``."""
+    number = iter(range(11, 250))
+
+    def pair(cluster: str, **more: Any) -> dict[str, Any]:
+        servers = [{"name": f"{cluster}{side}", "address": f"127.0.3.{next(number)}"} for side in "ab"]
+        return {"site": "site-1", "servers": servers, **more}
+
+    kinds = {"cmp", *(kind.lower() for _, kind in clusters)}
+    return {
+        "name": name,
+        "source": SOURCE,
+        "target": TARGET,
+        "console": {"user": "admin", "password": {"env": GUI}},
+        "ssh": {"user": "admusr", "password": {"env": ADMUSR}, "known_hosts": "known_hosts"},
+        "ossi": {"user": "ossi", "password": {"env": OSSI}},
+        "cmp": {
+            "primary": pair("cmp-1", name="CMP Site1 Cluster", vip="127.0.3.1"),
+            "secondary": pair("cmp-2", name="CMP Site2 Cluster", vip="127.0.3.2"),
+        },
+        "segments": [{"name": "segment-1", "clusters": [pair(c, name=c, kind=kind) for c, kind in clusters]}],
+        "media": [
+            {"file": f"{kind}-{TARGET}-x86_64.iso", "type": kind, "md5": f"{n:032x}"}
+            for n, kind in enumerate(sorted(kinds), 1)
+        ],
+        "autonomy": {"cmp_switch": "auto", "first_failover": "auto", "backout": "auto"},
+        "lab": {
+            "durations": {"initiate_upgrade": minutes, "initiate_backout": minutes, "upload_iso": 1},
+            **lab,
+        },
+    }
+
+
+SMALL = (("mpe-1", "MPE"), ("mpe-2", "MPE"), ("mra-1", "MRA"))
+
+
+@dataclass(slots=True)
+class Night:
+    """A twin that runs, and the commands of mopflow on it."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    passwords: Mapping[str, str]
+    twin: subprocess.Popen[bytes] | None
+    site: Site
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    first: Ended = Ended(-1, "", "")  # of the rehearsal that began the night
+
+    @property
+    def site_file(self) -> Path:
+        return self.folder / "site.yaml"
+
+    def mopflow(self, *arguments: str, patience: float = PATIENCE) -> Ended:
+        """Run a command of mopflow to its end."""
+        process = self.start(*arguments)
+        try:
+            out, err = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"mopflow {arguments} did not end:\n{out}\n{err}") from None
+        return Ended(process.returncode, out, err)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *arguments],
+            cwd=ROOT_DIR,
+            env=dict(self.environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """SIGKILL to the command itself, as a machine's end would; its browser must end by itself."""
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    def segment(self, **options: float) -> Ended:
+        return self.mopflow("upgrade-segment", str(self.site_file), "segment-1", **options)
+
+    def cmp(self) -> Ended:
+        return self.mopflow("upgrade-cmp", str(self.site_file))
+
+    # what the twin and the ledger recorded
+
+    def flight(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "flight.jsonl").read_text().splitlines() if line]
+
+    def events(self, event: str, **wanted: Any) -> list[dict[str, Any]]:
+        return [
+            e for e in self.flight() if e["event"] == event and all(e.get(k) == v for k, v in wanted.items())
+        ]
+
+    def starts(self, action: str, cluster: str | None = None) -> list[dict[str, Any]]:
+        found = self.events("action_started", action=action)
+        return [e for e in found if cluster is None or e["cluster"] == cluster]
+
+    def violations(self, **limits: Any) -> list[Violation]:
+        """``failback_margin``: reading, hover text, dialog and pictures of an act take real seconds, sixty times as
+        many of the twin's, and more on a machine that runs two nights at once; that it comes at all is asserted.
+        """
+        limits.setdefault("failback_margin", 600.0)
+        return check_dir(self.folder, Limits(**limits))
+
+    def ledger(self) -> Ledger:
+        return Ledger.open(f"sqlite:///{self.folder / 'ledger.db'}")
+
+    def rows(self) -> list[Row]:
+        with self.ledger() as ledger:
+            return ledger.rows(site=self.site.name)
+
+    def entries(self, key: str, cluster: str | None = None) -> list[Entry]:
+        return [
+            row.entry
+            for row in self.rows()
+            if f"{row.entry.procedure}/{row.entry.step}" == key and cluster in (None, row.entry.cluster)
+        ]
+
+    def holds(self) -> dict[str, str]:
+        """Rule of each open hold, by what is held."""
+        with self.ledger() as ledger:
+            return {hold.cluster or "": hold.rule for hold in ledger.holds(self.site.name)}
+
+    def releases(self) -> dict[str, str]:
+        """Release of every server now, from the flight record."""
+        world = json.loads((self.folder / "world.json").read_text())
+        now = {s["name"]: s["release"] for c in world["clusters"] for s in c["servers"]}
+        for event in self.events("release"):
+            now[event["server"]] = event["to"]
+        return now
+
+    def wait_for(self, happened: Callable[[], Any], patience: float = 120.0) -> Any:
+        """Wait until the condition holds; what it answered."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            found = happened()
+            if found:
+                return found
+            time.sleep(0.05)
+        raise AssertionError("it did not happen in time")
+
+    def close(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+        if self.twin is not None and self.twin.poll() is None:
+            self.twin.send_signal(signal.SIGTERM)
+            self.twin.wait(timeout=30)
+
+
+def begin(
+    folder: Path,
+    prefect: Mapping[str, str],
+    *,
+    clusters: Sequence[tuple[str, str]] = SMALL,
+    minutes: float = 4,
+    faults: Sequence[str] = (),
+    seed: int = 1,
+    cmp_done: bool = False,
+    gui_style: str = "table",
+) -> Night:
+    """Start a twin at speed 60. ``cmp_done``: its CMP clusters run the target already and the images are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / "draft.yaml"
+    name = f"night-{secrets.token_hex(4)}"
+    draft.write_text(yaml.safe_dump(site_yaml(name, clusters, minutes, gui_style=gui_style), sort_keys=False))
+    site = load(draft)
+    document = twin_document(site, seed, 60, list(faults))
+    if cmp_done:
+        _past_the_cmps(document, site)
+    (folder / "twin.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    passwords = {variable: secrets.token_urlsafe(18) for variable in (ADMUSR, ROOT, GUI, OSSI)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    environment |= {**passwords, **prefect, "MOPFLOW_LOGS": str(folder / "logs")}
+    (folder / "logs").mkdir(exist_ok=True)
+    with (folder / "logs" / "twin.log").open("wb") as log:
+        twin = subprocess.Popen(
+            [sys.executable, "-m", "lab", str(folder / "twin.yaml"), "--out", str(folder)],
+            cwd=ROOT_DIR,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    night = Night(folder, environment, passwords, twin, site)
+    try:
+        night.wait_for(lambda: (folder / "endpoints.json").exists() or twin.poll() is not None, 60)
+        endpoints = json.loads((folder / "endpoints.json").read_text())
+        site_document_ = site_document(site, endpoints, 60)
+        (folder / "site.yaml").write_text(yaml.safe_dump(site_document_, sort_keys=False))
+    except BaseException:
+        night.close()
+        raise
+    return night
+
+
+SMALL_SITE = ROOT_DIR / "tests" / "sites" / "small.yaml"
+LAB_SITE = ROOT_DIR / "deployments" / "lab.yaml"
+
+
+@contextmanager
+def rehearsed(site: Path, folder: Path, *options: str, patience: float = 800.0) -> Iterator[Night]:
+    """Run `mopflow rehearse --keep --json` to its end; twin and Prefect server are up inside, and ended after."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    command = [
+        sys.executable,
+        "-m",
+        "cli.main",
+        "rehearse",
+        "--site",
+        str(site),
+        "--out",
+        str(folder),
+        "--keep",
+        "--json",
+    ]
+    try:
+        done = subprocess.run(
+            [*command, *options],
+            cwd=ROOT_DIR,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=patience,
+        )
+        for line in (folder / "secrets.env").read_text().splitlines():
+            name, _, value = line.removeprefix("export ").partition("=")
+            if name and not name.startswith("#"):
+                environment[name.strip()] = value.strip().strip("'")
+        passwords = {name: environment[name] for name in (ADMUSR, ROOT, GUI, OSSI)}
+        night = Night(folder, environment, passwords, None, load(folder / "site.yaml"))
+        night.first = Ended(done.returncode, done.stdout, done.stderr)
+        yield night
+    finally:
+        pids = json.loads((folder / "pids.json").read_text()) if (folder / "pids.json").exists() else {}
+        for pid in pids.values():
+            if isinstance(pid, int) and _is_ours(pid):
+                os.kill(pid, signal.SIGTERM)
+
+
+def _is_ours(pid: int) -> bool:
+    """A process of a rehearsal: the number may belong to another one by now."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return False
+    return any(mark in command for mark in (b"-m lab", b"prefect server", b"cli.main"))
+
+
+def _past_the_cmps(document: dict[str, Any], site: Site) -> None:
+    document["current_iso"] = f"cmp-{TARGET}-x86_64.iso"
+    for cluster in document["clusters"]:
+        for server in cluster["servers"]:
+            server["images"] = [f"{cluster['kind'].lower()}-{TARGET}-x86_64.iso"]
+            if cluster["kind"] == "CMP":
+                server["release"] = TARGET
+    assert all(old_image(site, "cmp") not in s["images"] for c in document["clusters"] for s in c["servers"])

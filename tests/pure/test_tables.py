@@ -1,0 +1,161 @@
+"""The tables of the procedures against the document: rows, alarms, minutes, and that every row can be carried out."""
+
+from __future__ import annotations
+
+import pytest
+
+from mopflow.alarms import CATALOGUE
+from mopflow.errors import BadInput
+from mopflow.procedures.table import PROCEDURES, cmp_procedures, step
+from mopflow.release import Release
+from mopflow.site import AutonomyKind
+from mopflow.slots import Slot
+from mopflow.step import Actor, DeadlineKind, Procedure, Step
+from mopflow.system import Severity
+
+ROWS = {"9.1.1": 20, "9.1.2": 6, "10.1.1": 2, "10.2": 12}
+STEPS = [row for procedure in PROCEDURES.values() for row in procedure.steps]
+
+# every alarm number that the document prints for a row; a list of the next page belongs to the row before it
+FIRST_CMP = [31101, 31106, 31107, 31114, 31227, 31282, 31283, 70004, 70025, 70500, 70501, 70503, 70507]
+OTHER_CMP = [31101, 31106, 31107, 31114, 31282, 31283, 70001, 70004, 70025, 70500, 70501, 70503, 70507]
+PRINTED = {
+    "9.1.1/10": FIRST_CMP,
+    "9.1.1/15": [70025],  # the minor ones stand in a picture
+    "9.1.1/17": OTHER_CMP,
+    "9.1.2/2": OTHER_CMP,
+    "9.1.2/3": OTHER_CMP,  # its number is lost; 8.1.2/3 has the same list
+    "9.1.2/5": [70500],
+    "10.2/3": [
+        31101, 31106, 31107, 31114, 31227, 31233, 31282, 31283,
+        70001, 70004, 70500, 70501, 70503, 70507, 78001,
+    ],
+    "10.2/6": [31101, 31113, 70500, 70501, 70502, 70503, 71402, 78001],
+    "10.2/9": [
+        31101, 31102, 31106, 31107, 31113, 31114, 31227, 31283,
+        70001, 70004, 70500, 70501, 70502, 70503, 70507, 78001,
+    ],
+}  # fmt: skip
+MINUTES = {"9.1.1/10": 30, "9.1.1/12": 1, "9.1.1/17": 30, "9.1.2/2": 30, "10.2/3": 40, "10.2/9": 40}
+SSH = {"9.1.1/4", "9.1.1/8"}
+ACTS = {  # rows that change the system
+    "9.1.1": {4, 5, 6, 8, 9, 10, 12, 13, 17},
+    "9.1.2": {2, 3},
+    "10.1.1": {1},
+    "10.2": {1, 3, 4, 5, 7, 8, 9, 10},
+}
+
+
+def test_procedures() -> None:
+    assert {number: len(p.steps) for number, p in PROCEDURES.items()} == ROWS
+    for number, procedure in PROCEDURES.items():
+        assert procedure.number == number
+        assert [row.number for row in procedure.steps] == list(range(1, ROWS[number] + 1))
+        assert {row.procedure for row in procedure.steps} == {number}
+
+
+@pytest.mark.parametrize("row", STEPS, ids=lambda row: row.key)
+def test_expected_alarms(row: Step) -> None:
+    assert row.expects == PRINTED.get(row.key, [])
+    lists = row.alarms
+    for number in lists.during | lists.after:
+        assert number in CATALOGUE
+    assert lists.borrowed <= lists.during | lists.after
+    for number in row.expects:
+        if row.key != "9.1.2/3":  # see above
+            assert row.key in CATALOGUE[number].places
+
+
+def test_borrowed_alarms_are_marked_and_not_printed() -> None:
+    """9.1.1/15 lost its minor alarms; 8.1.1/16 shows them."""
+    row = step("9.1.1/15")
+    assert row.alarms.after == {70025, 70500, 70501, 70503}
+    assert row.alarms.borrowed == {70500, 70501, 70503}
+    assert "8.1.1/16" in row.source_note
+
+
+def test_only_minor_alarms_after_the_failover() -> None:
+    wants_none = {row.key: row.alarms.none_of for row in STEPS if row.alarms.none_of}
+    assert wants_none == {"10.2/6": (Severity.CRITICAL, Severity.MAJOR)}
+
+
+@pytest.mark.parametrize("row", STEPS, ids=lambda row: row.key)
+def test_row(row: Step) -> None:
+    assert step(row.key) is row
+    assert row.title.strip() == row.title != ""
+    assert row.minutes >= 0
+    assert row.minutes == MINUTES.get(row.key, row.minutes)
+    assert (row.actor is Actor.SSH) == (row.key in SSH)
+    acts = any(leg.act is not None for leg in row.legs)
+    assert acts == (row.number in ACTS[row.procedure])
+    if row.actor is Actor.CHECK:
+        assert not acts
+    names = [leg.name for leg in row.legs]
+    assert len(set(names)) == len(names) > 0
+
+
+@pytest.mark.parametrize("row", STEPS, ids=lambda row: row.key)
+def test_every_act_can_be_judged_after_a_lost_answer(row: Step) -> None:
+    for leg in row.legs:
+        if leg.act is not None:
+            assert leg.trace is not None
+        if leg.settled is not None:
+            assert leg.deadline is DeadlineKind.INITIATE_UPGRADE
+            assert leg.mark is not None
+        if leg.no_is_an_answer:
+            assert leg.act is None
+            assert leg.until is not None
+
+
+def legs(key: str) -> dict[str, object]:
+    return {leg.name: leg for leg in step(key).legs}
+
+
+def test_who_takes_which_place() -> None:
+    taken = {row.key: [leg.slot for leg in row.legs if leg.slot is not None] for row in STEPS}
+    assert {key: slots for key, slots in taken.items() if slots} == {
+        "10.2/3": [Slot.START],
+        "10.2/9": [Slot.START],
+        "10.2/10": [Slot.FAILOVER],  # one re-apply at a time (R4)
+    }
+
+
+def test_autonomy() -> None:
+    """CMP switches and the first failover of a segment are asked for; the rollback of R11 never is."""
+    special = {
+        (row.key, leg.name): leg.autonomy
+        for row in STEPS
+        for leg in row.legs
+        if leg.autonomy is not AutonomyKind.DEFAULT
+    }
+    assert special == {
+        ("9.1.1/12", "failover"): AutonomyKind.CMP_SWITCH,
+        ("9.1.2/3", "failover"): AutonomyKind.CMP_SWITCH,
+        ("10.2/4", ""): AutonomyKind.FIRST_FAILOVER,
+        ("10.2/7", "rollback"): AutonomyKind.ROLLBACK,
+        ("10.2/8", "reapply"): AutonomyKind.ROLLBACK,
+    }
+
+
+def test_row_3_of_the_secondary_has_failover_and_second_server_in_this_order() -> None:
+    assert [leg.name for leg in step("9.1.2/3").legs] == ["failover", "second server"]
+
+
+def test_unknown_row() -> None:
+    with pytest.raises(KeyError):
+        step("11.1/1")
+
+
+@pytest.mark.parametrize("key", ["10.2/13", "9.1.1/0"])
+def test_a_row_that_a_procedure_does_not_have(key: str) -> None:
+    with pytest.raises(KeyError):
+        step(key)
+
+
+def test_cmp_procedures_by_source() -> None:
+    primary, secondary = cmp_procedures(Release.parse("12.1.1.0.0_14.1.0"))
+    assert (primary.number, secondary.number) == ("9.1.1", "9.1.2")
+    assert isinstance(primary, Procedure)
+    for other in ("10.5.6_1.1.0", "11.5.0.0", "12.0.0.22.1.0"):
+        with pytest.raises(BadInput, match="not built yet"):
+            cmp_procedures(Release.parse(other))
