@@ -6,6 +6,8 @@ asks again anyway.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from contextvars import copy_context
@@ -33,11 +35,18 @@ FULL = 423
 GONE = 410
 
 
+BUSY_FOR = 15.0  # seconds in which a question that may be asked twice is asked again
+
+
 class ServerAway(NoSlot):
     """Prefect's server did not answer, or was busy; the same question may be asked again."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"Prefect's server does not answer: {why}")
+
+
+class ServerBusy(ServerAway):
+    """It answered that it cannot answer now."""
 
 
 class Limits:
@@ -55,7 +64,7 @@ class Limits:
                 settings=settings.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0}),
             ).__enter__
         )
-        self._closed = False
+        self._closed = threading.Event()
         self._closing = ExitStack()
         # settings of its own, so that this is not the client of the flow run, which that closes
         self._client = self._closing.enter_context(
@@ -85,7 +94,7 @@ class Limits:
         context = FlowRunContext.get()
         run = context.flow_run if context is not None else None
         try:
-            answer = self._ask(
+            answer = self._ask_once(
                 self._client.increment_concurrency_slots_with_lease,
                 names=[self.name(slot)],
                 slots=1,
@@ -150,7 +159,7 @@ class Limits:
 
     def close(self) -> None:
         """After this every question raises ServerAway."""
-        self._closed = True
+        self._closed.set()
         self._closing.close()
 
     def _upsert(self, slot: Slot) -> None:
@@ -181,9 +190,19 @@ class Limits:
             return  # it ends by itself after `lease` seconds
 
     def _ask(self, question: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """A question that may be asked twice. Raises as `_ask_once`."""
+        until = time.monotonic() + BUSY_FOR
+        while True:
+            try:
+                return self._ask_once(question, *args, **kwargs)
+            except ServerBusy:
+                if time.monotonic() > until or self._closed.wait(0.3):
+                    raise
+
+    def _ask_once(self, question: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Raises ServerAway, and what Prefect's client raises for an answer that refuses."""
 
-        if self._closed:
+        if self._closed.is_set():
             raise ServerAway("the run has ended")
 
         def asked() -> Any:
@@ -202,4 +221,4 @@ class Limits:
 
 def _no_busy(response: httpx.Response) -> None:
     if response.status_code in BUSY:
-        raise ServerAway(f"it is busy ({response.status_code})")
+        raise ServerBusy(f"it is busy ({response.status_code})")

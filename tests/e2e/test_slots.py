@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.context import refresh_global_settings_context
 
 from cli.prefect_server import PrefectServer
 from mopflow.errors import NoSlot
@@ -255,3 +258,68 @@ def test_a_lost_place_that_another_took_is_reported_and_regained_later(
         assert place.in_use(Slot.START) == 1
         assert lease.id not in [x.id for x in place.ledger.leases(site=place.site)]
     assert place.in_use(Slot.START) == 0
+
+
+class BusyAtTimes(ThreadingHTTPServer):
+    """Stands before Prefect's server and answers 503 as often as it is told, as that does on SQLite."""
+
+    def __init__(self, behind: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Forward)
+        self.behind = behind
+        self.busy = 0
+        self.refused = 0
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/api"
+
+
+class _Forward(BaseHTTPRequestHandler):
+    server: BusyAtTimes
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.server.busy > 0:
+            self.server.busy -= 1
+            self.server.refused += 1
+            self._send(503, b"{}")
+            return
+        url = self.server.behind + self.path.removeprefix("/api")
+        headers = {"content-type": "application/json"}
+        answer = httpx.request(self.command, url, content=body, headers=headers, timeout=60)
+        self._send(answer.status_code, answer.content)
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _answer  # noqa: N815  names of the base class
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *_args: object) -> None:  # noqa: A002  as in the base class
+        """Nothing: the test says what it saw."""
+
+
+def test_a_busy_server_is_asked_again(
+    place: Place, in_prefect: PrefectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with BusyAtTimes(in_prefect.api) as before:
+        threading.Thread(target=before.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PREFECT_API_URL", before.api)
+        refresh_global_settings_context()
+        try:
+            before.busy = 3
+            slots = place.slots()
+            before.busy = 2
+            with slots.take(Slot.CLUSTER, "mpe-1"):
+                assert place.in_use(Slot.CLUSTER) == 1
+                before.busy = 2
+            assert place.in_use(Slot.CLUSTER) == 0
+            assert before.refused == 7
+            place.close()
+        finally:
+            before.shutdown()
+            monkeypatch.undo()
+            refresh_global_settings_context()
