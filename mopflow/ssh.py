@@ -32,9 +32,11 @@ from mopflow.errors import (
 )
 from mopflow.secrets import SecretRef, Vault, forms
 from mopflow.site import Server, Site
+from mopflow.wire import Wire
 
 CONNECT, BANNER, HANDSHAKE, AUTH, CHANNEL = 15.0, 60.0, 60.0, 60.0, 15.0
 CHANNELS = 8  # commands at once on one connection; OpenSSH refuses more than 10 (MaxSessions)
+REFUSING = 5.0  # seconds that a server may refuse a further channel
 KEEPALIVE = 15
 SILENT = 45_000  # milliseconds without an acknowledgement after which the kernel gives a connection up
 UNANSWERED = 3  # logins in a row that ended without an answer, after which a password counts as refused
@@ -283,14 +285,14 @@ class Servers:
         kept = line.transport
         if kept is not None and kept.is_active():
             try:
-                return kept.open_session(timeout=CHANNEL)
+                return _open_session(kept)
             except paramiko.ChannelException as refused:  # the connection is sound, others work on it
                 raise Unreachable(server.name, f"no channel ({_reason(refused)})") from refused
             except (paramiko.SSHException, OSError, EOFError):
                 with line.lock:
                     line.drop(kept)
         try:
-            return self._connection(server, user, line).open_session(timeout=CHANNEL)
+            return _open_session(self._connection(server, user, line))
         except (paramiko.SSHException, OSError, EOFError) as lost:
             raise Unreachable(server.name, f"no channel ({_reason(lost)})") from lost
 
@@ -320,7 +322,7 @@ class Servers:
         except OSError as lost:
             raise Unreachable(server.name, f"{server.address} port {server.port}: {_reason(lost)}") from lost
         _tune(wire)
-        transport = paramiko.Transport(wire)
+        transport = Wire(wire)
         try:
             self._negotiate(transport, server, known)
         except BaseException:
@@ -543,6 +545,35 @@ class _Exchange:
         if not self._channel.get_transport().is_active():
             return _LostError("the connection ended before its exit status came")
         return _LostError(f"the server gave no exit status{f' ({_reason(cause)})' if cause else ''}")
+
+
+def _open_session(transport: paramiko.Transport) -> paramiko.Channel:
+    """A new channel. A server that is slow to forget sessions that have ended refuses a while; nothing was run.
+
+    Raises ChannelException when it goes on refusing, and what else the library raises when the connection is lost.
+    """
+    ends, pause = time.monotonic() + REFUSING, 0.02
+    while True:
+        try:
+            return transport.open_session(timeout=CHANNEL)
+        except paramiko.SSHException as refused:
+            if not _refused(transport, refused):
+                raise
+            if time.monotonic() + pause >= ends:
+                raise paramiko.ChannelException(2, "Connect failed") from refused
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
+
+
+def _refused(transport: paramiko.Transport, wrong: paramiko.SSHException) -> bool:
+    """Was the channel refused on a sound connection?
+
+    The library keeps one error per connection: of two channels that are refused at the same moment, one loses its
+    reason and says only that it could not be opened. Read as a lost connection, it would end everybody's commands.
+    """
+    if isinstance(wrong, paramiko.ChannelException):
+        return True
+    return transport.is_active() and str(wrong) == "Unable to open channel."
 
 
 @contextmanager

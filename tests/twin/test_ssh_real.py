@@ -20,6 +20,7 @@ from typing import Any
 import asyncssh
 import paramiko
 import pytest
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EOF
 from pydantic import SecretStr
 
 from mopflow import ssh
@@ -226,6 +227,44 @@ def test_one_connection_serves_all_commands_of_all_threads(sshd: Sshd, servers: 
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda n: servers.check(SERVER, f"sleep 0.2; echo {n}"), range(20)))
     assert answers == [f"{n}\n" for n in range(20)]
+    assert sshd.logins() == 1
+
+
+@needs_sshd
+def test_what_comes_too_late_on_a_channel_does_not_end_the_connection(sshd: Sshd, servers: Servers) -> None:
+    servers.check(SERVER, "true")
+    (line,) = servers._lines.values()
+    assert line.transport is not None
+    channel = line.transport.open_session()
+    channel.exec_command("cat")
+    channel.close()
+    servers.check(SERVER, "sleep 0.2")  # meanwhile the server forgets the channel
+    for kind, content in ((MSG_CHANNEL_EOF, b""), (MSG_CHANNEL_DATA, b"\0\0\0\1x")):
+        late = paramiko.Message()  # as a thread sends it that was interrupted between building and sending
+        late.add_byte(bytes([kind]))
+        late.add_int(channel.remote_chanid)
+        late.add_bytes(content)
+        line.transport._send_user_message(late)  # type: ignore[attr-defined]
+    assert servers.check(SERVER, "cat; echo still here") == "still here\n"  # a new channel has the old number
+    assert sshd.logins() == 1
+
+
+@needs_sshd
+def test_two_channels_refused_at_once_do_not_end_the_connection(sshd: Sshd, servers: Servers) -> None:
+    """The library has one error for both; the second one says only that the channel could not be opened."""
+    servers.check(SERVER, "true")
+    (line,) = servers._lines.values()
+    assert line.transport is not None
+    taken = [line.transport.open_session() for _ in range(10)]  # MaxSessions of sshd
+
+    def give_back() -> None:
+        for channel in taken:
+            channel.close()
+
+    with ThreadPoolExecutor(9) as pool:
+        waiting = [pool.submit(servers.check, SERVER, "echo here") for _ in range(8)]
+        pool.submit(give_back)
+        assert [one.result(60) for one in waiting] == ["here\n"] * 8
     assert sshd.logins() == 1
 
 
