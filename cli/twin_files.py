@@ -1,9 +1,10 @@
-"""From a site file: the twin's input, and the site file by which the flows find the twin. Pure."""
+"""From a site file: the twin's input, its images, and the site file by which the flows find the twin."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mopflow.site import Cluster, Deadline, LabSettings, Pace, Site
@@ -13,28 +14,42 @@ ADMUSR = "MOPFLOW_LAB_ADMUSR_PASSWORD"
 ROOT = "MOPFLOW_LAB_ROOT_PASSWORD"
 GUI = "MOPFLOW_LAB_GUI_PASSWORD"
 OSSI = "MOPFLOW_LAB_OSSI_PASSWORD"
-VARIABLES = (ADMUSR, ROOT, GUI, OSSI)
+PMAC_GUI = "MOPFLOW_LAB_PMAC_GUI_PASSWORD"
+PMAC_ADMUSR = "MOPFLOW_LAB_PMAC_ADMUSR_PASSWORD"
+VARIABLES = (ADMUSR, ROOT, GUI, OSSI, PMAC_GUI, PMAC_ADMUSR)
 
-IMAGE_SIZE = 1 << 30  # bytes; no image of the twin has a content
+IMAGE_SIZE = 1 << 30  # bytes of an image that no file is made for: the twin knows it by size and MD5
+PMAC_NAME = "pmac-1"
 POLL_FLOOR = 0.1  # real seconds
 _PER_KIND = ("initiate_upgrade", "initiate_backout")
 
 
-def twin_document(site: Site, seed: int, speed: float, faults: Sequence[str]) -> dict[str, Any]:
+def twin_document(
+    site: Site,
+    seed: int,
+    speed: float,
+    faults: Sequence[str],
+    made: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """The content of twin.yaml: the site on its source release, the first server of each pair active.
 
-    The new image lies on the first server of each type, an old one on all others.
+    ``made``: the images of the target that were made as files here, with their MD5; the preparation brings them, and
+    every server begins with an old image. None: nobody prepares anything, so the new image lies on the first server
+    of each type and an old one on all others.
     """
     addresses = _addresses(site)
     lab = site.lab or LabSettings()
     have: set[str] = set()
+    types: set[str] = set()
     clusters = []
     for cluster, segment in _clusters(site):
         servers = []
         for place, server in enumerate(cluster.servers):
             kind = cluster.image_type.value
-            image = old_image(site, kind) if kind in have else site.medium(cluster.image_type).file
+            new = made is None and kind not in have
+            image = site.medium(cluster.image_type).file if new else old_image(site, kind)
             have.add(kind)
+            types.add(kind)
             servers.append(
                 {
                     "name": server.name,
@@ -57,16 +72,31 @@ def twin_document(site: Site, seed: int, speed: float, faults: Sequence[str]) ->
                 "servers": servers,
             }
         )
-    media = [{"file": m.file, "type": m.type.value, "size": IMAGE_SIZE, "md5": m.md5} for m in site.media] + [
+    size = IMAGE_SIZE if made is None else lab.image_size
+    media = [
+        {
+            "file": m.file,
+            "type": m.type.value,
+            "size": size,
+            "md5": m.md5 if made is None else made[m.file],
+        }
+        for m in site.media
+    ] + [
         {
             "file": old_image(site, kind),
             "type": kind,
-            "size": IMAGE_SIZE,
+            "size": size,
             "md5": hashlib.md5(old_image(site, kind).encode(), usedforsecurity=False).hexdigest(),
         }
-        for kind in sorted(have)
+        for kind in sorted(types)
     ]
+    extra: dict[str, Any] = {"ntp": list(site.ntp)} if site.ntp else {}
+    if lab.pmac:
+        host, gui = _free_addresses(addresses, 2)
+        extra["pmac"] = {"name": PMAC_NAME, "address": host, "gui_address": gui}
     return {
+        **extra,
+        "weak_hashes": list(lab.weak_hashes),
         "source": site.source,
         "target": site.target,
         "seed": seed,
@@ -77,6 +107,8 @@ def twin_document(site: Site, seed: int, speed: float, faults: Sequence[str]) ->
             "root": {"env": ROOT},
             "gui": {"user": site.console.user, "env": GUI},
             "ossi": {"user": site.ossi.user if site.ossi is not None else "ossi", "env": OSSI},
+            "pmac_gui": {"user": "guiadmin", "env": PMAC_GUI},
+            "pmac_admusr": {"env": PMAC_ADMUSR},
         },
         "clusters": clusters,
         "media": media,
@@ -89,14 +121,61 @@ def old_image(site: Site, image_type: str) -> str:
     return f"{image_type}-{site.source}-x86_64.iso"
 
 
-def site_document(site: Site, endpoints: Mapping[str, Any], speed: float) -> dict[str, Any]:
+def make_images(site: Site, folder: Path) -> dict[str, str]:
+    """Make an image of each medium in ``folder``, with the md5sum.out that comes with them; MD5 by file name.
+
+    They are sparse: the name, then nothing, up to the size that the site file gives.
+    """
+    size = (site.lab or LabSettings()).image_size
+    folder.mkdir(parents=True)
+    made = {}
+    for medium in site.media:
+        path = folder / medium.file
+        with path.open("wb") as image:
+            image.write(medium.file.encode())
+            image.truncate(size)
+        with path.open("rb") as image:
+            made[medium.file] = hashlib.file_digest(
+                image, lambda: hashlib.md5(usedforsecurity=False)
+            ).hexdigest()
+    # as Oracle delivers it, the hash touches the path (4.6.2 step 4)
+    lines = [f"{md5}/home/build/build/PLATFORM-70/iso/{file}\n" for file, md5 in made.items()]
+    (folder / "md5sum.out").write_text("".join(lines))
+    return made
+
+
+def site_document(
+    site: Site, endpoints: Mapping[str, Any], speed: float, made: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The content of site.yaml: the same site at the addresses of the twin, its clock ``speed`` times faster.
 
-    Nobody outside is told anything: a rehearsal has no notifications. ``endpoints`` is the twin's endpoints.json.
+    Nobody outside is told anything: a rehearsal has no notifications. ``endpoints`` is the twin's endpoints.json,
+    ``made`` as in `twin_document`: the images lie in the folder media beside site.yaml.
     """
     content: dict[str, Any] = site.model_dump(
-        mode="json", exclude_none=True, exclude={"notifications", "ledger", "evidence", "lab"}
+        mode="json",
+        exclude_none=True,
+        exclude={"notifications", "ledger", "evidence", "lab", "backup_repository", "backups", "pmac"},
     )
+    if made is not None:
+        content["media_dir"] = "media"
+        for medium in content["media"]:
+            medium["md5"] = made[medium["file"]]
+    content["backup_repository"] = {"folder": "backups"}
+    content["backups"] = {"server_bytes": 50_000, "system_bytes": 500}  # the twin's backups are small
+    if site.lab is not None and site.lab.answers:
+        content["lab"] = {"answers": dict(site.lab.answers)}
+    pmac = endpoints.get("pmac")
+    if pmac is not None:
+        content["pmac"] = {
+            "url": pmac["url"],
+            "ca": "ca.pem",
+            "user": "guiadmin",
+            "password": {"env": PMAC_GUI},
+            "server": {"name": PMAC_NAME, "address": pmac["address"], "port": pmac["port"]},
+            "ssh_user": "admusr",
+            "ssh_password": {"env": PMAC_ADMUSR},
+        }
     content["console"] |= {"ca": "ca.pem", "password": {"env": GUI}}
     content["ssh"] = {
         "user": "admusr",
@@ -158,6 +237,14 @@ def _addresses(site: Site) -> dict[str, str]:
     if all(address.startswith("127.") for address in wanted.values()):
         return wanted
     return {name: f"127.0.{3 + i // 250}.{1 + i % 250}" for i, name in enumerate(wanted)}
+
+
+def _free_addresses(used: Mapping[str, str], count: int) -> list[str]:
+    """Loopback addresses beside those of the site."""
+    taken = set(used.values())
+    prefix = next(iter(taken)).rsplit(".", 1)[0]
+    free = (f"{prefix}.{n}" for n in range(254, 1, -1))
+    return [address for address in free if address not in taken][:count]
 
 
 def _duration(name: str, value: float | dict[str, float]) -> Any:

@@ -48,6 +48,8 @@ class Credentials(_Model):
     root: SystemPassword = SystemPassword(env="MOPFLOW_LAB_ROOT_PASSWORD")
     gui: GuiAccount = GuiAccount(user="admin", env="MOPFLOW_LAB_GUI_PASSWORD")
     ossi: GuiAccount = GuiAccount(user="ossi", env="MOPFLOW_LAB_OSSI_PASSWORD")
+    pmac_gui: GuiAccount = GuiAccount(user="guiadmin", env="MOPFLOW_LAB_PMAC_GUI_PASSWORD")
+    pmac_admusr: SystemPassword = SystemPassword(env="MOPFLOW_LAB_PMAC_ADMUSR_PASSWORD")
 
 
 class Secrets(_Model):
@@ -127,6 +129,15 @@ class ClusterConfig(_Model):
         return self
 
 
+class PmacConfig(_Model):
+    """The PM&C server: its host over SSH, and its GUI on an address of its own."""
+
+    name: str = Field(min_length=1)
+    address: str
+    port: int = Field(default=0, ge=0, le=65535)
+    gui_address: str
+
+
 class Durations(_Model):
     """Twin minutes; defaults follow the logs of 3.1.1, 6.1.2 and 8.1.2 and the notes of the steps."""
 
@@ -141,6 +152,9 @@ class Durations(_Model):
         default=0.5, gt=0, lt=0.9
     )  # share of an initiate in which the server is away
     replication_timeout: float = Field(default=10.0, gt=0)  # until "Wait for replication" gives up
+    server_backup: float = Field(default=3.0, gt=0)
+    system_backup: float = Field(default=2.0, gt=0)
+    pmac_add: float = Field(default=2.0, gt=0)  # one image into the repository of PM&C
 
     def upgrade(self, kind: Kind) -> float:
         return self.initiate_upgrade.get(kind, PER_KIND_UPGRADE[kind])
@@ -161,6 +175,9 @@ class TwinConfig(_Model):
     media: tuple[Media, ...] = ()
     current_iso: str | None = None  # image of the kit that is chosen when the run begins; None = Install Kit
     durations: Durations = Durations()
+    ntp: tuple[str, ...] = ("192.0.2.10", "192.0.2.11")  # the first is the selected peer
+    weak_hashes: tuple[str, ...] = ()  # servers on which root and admusr have an MD5 hash
+    pmac: PmacConfig | None = None
     faults: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -182,6 +199,10 @@ class TwinConfig(_Model):
             for server in servers
             for image in server.images
             if image not in known
+        ]
+        server_names = {server.name for server in servers}
+        mistakes += [
+            f"weak_hashes: {name!r} is no server" for name in self.weak_hashes if name not in server_names
         ]
         if self.current_iso is not None and self.current_iso not in known:
             mistakes.append(f"current_iso: image {self.current_iso!r} is not listed under media")

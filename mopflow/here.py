@@ -18,19 +18,25 @@ from mopflow.system import Alarm, ClusterState
 if TYPE_CHECKING:
     from mopflow.console.protocol import Console, Shots
     from mopflow.eye import Reading
-    from mopflow.house import House
-    from mopflow.site import Cluster, Site
+    from mopflow.house import House, Line
+    from mopflow.site import Cluster, Server, Site
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a step is carried out on: one cluster, or one segment, or the whole system."""
+    """What a step is carried out on: one server, one cluster, one segment, or the whole system."""
 
     cluster: str | None = None
     segment: str | None = None
+    server: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """Its name in the ledger; None for the whole system."""
+        return self.server or self.cluster or self.segment
 
     def __str__(self) -> str:
-        return self.cluster or self.segment or "system"
+        return self.key or "system"
 
 
 STARTS = ("10.2/3", "10.2/9", "12.3.3/2", "12.3.3/5")  # rows whose act starts an MPE or MRA server (R3)
@@ -40,16 +46,26 @@ STARTED = (Event.INTENDED, Event.ACTED, Event.LOST, Event.ADOPTED)
 class Here:
     """What the functions of a step's table look at and act through. One per step that is carried out."""
 
-    def __init__(self, house: House, step: Step, scope: Scope, reading: Reading) -> None:
+    def __init__(
+        self, house: House, step: Step, scope: Scope, reading: Reading, line: Line | None = None
+    ) -> None:
         self.house = house
         self.step = step
         self.scope = scope
         self.reading = reading
+        self._line = line
         self.leg: Leg = step.legs[0]
         self.memo: dict[str, Any] = {}  # facts that one step reads once, such as hashes over SSH
         self.urgent = False  # this step is part of a rollback
 
     # what is known
+
+    @property
+    def line(self) -> Line:
+        """This step's line on the board, for what an act has to say while it runs."""
+        if self._line is None:
+            raise BadInput(f"{self.step.key} has no line on the board")
+        return self._line
 
     @property
     def site(self) -> Site:
@@ -60,11 +76,21 @@ class Here:
         return self.house.console
 
     @property
+    def server(self) -> Server:
+        """The server of the scope. Raises BadInput when the step has none."""
+        if self.scope.server is None:
+            raise BadInput(f"{self.step.key} needs a server")
+        return self.site.server(self.scope.server)
+
+    @property
     def cluster(self) -> Cluster:
-        """The cluster of the scope. Raises BadInput when the step has none."""
-        if self.scope.cluster is None:
+        """The cluster of the scope, or that of its server. Raises BadInput when the step has none."""
+        if self.scope.cluster is not None:
+            return self.site.cluster(self.scope.cluster)
+        found = self.site.cluster_of(self.scope.server) if self.scope.server is not None else None
+        if found is None:
             raise BadInput(f"{self.step.key} needs a cluster")
-        return self.site.cluster(self.scope.cluster)
+        return found
 
     @property
     def state(self) -> ClusterState:
@@ -92,10 +118,14 @@ class Here:
             campaign=self.house.campaign,
             procedure=procedure,
             step=int(number),
-            cluster=self.scope.cluster or self.scope.segment,
+            cluster=self.scope.key,
             events=events or None,
         )
-        return [row for row in found if leg is None or row.entry.leg == leg]
+        return [
+            row
+            for row in found
+            if (leg is None or row.entry.leg == leg) and row.entry.cluster == self.scope.key
+        ]
 
     def record(
         self,
@@ -114,10 +144,10 @@ class Here:
                 procedure=self.step.procedure,
                 step=self.step.number,
                 leg=self.leg.name,
-                cluster=self.scope.cluster or self.scope.segment,
+                cluster=self.scope.key,
                 event=event,
                 text=self.house.vault.strike(text),
-                server=server,
+                server=server or self.scope.server,
                 token=token,
                 data=dict(data or {}),
             ),

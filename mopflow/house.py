@@ -18,6 +18,7 @@ from mopflow.eye import Eye, Reading
 from mopflow.ledger import BoardLine, Ledger
 from mopflow.notify import Notices
 from mopflow.ossi import Ossi
+from mopflow.release import Release
 from mopflow.secrets import Vault
 from mopflow.site import Autonomy, AutonomyKind, Site
 from mopflow.slots import Slots
@@ -198,6 +199,19 @@ class _BoardFeed:
 SlotsFactory = Callable[[Site, Ledger, str], Slots]
 
 
+ROOT_LOGINS = (10, 5)  # on this release there is no admusr (2.9.2, note in Table 2)
+
+
+def login_user(site: Site, ledger: Ledger, server: str) -> str:
+    """The user of a login by SSH follows the release that the server ran when it was last seen."""
+    kept = ledger.snapshot(site.name)
+    clusters = kept[1].get("clusters", ()) if kept is not None else ()
+    shown = (s["release"] for c in clusters for s in c["servers"] if s["name"] == server)
+    release = next(shown, None)
+    running = Release.parse(release) if release else site.source_release
+    return "root" if running.family[:2] == ROOT_LOGINS else site.ssh.user
+
+
 def ledger_url(site: Site, base: Path) -> str:
     """The site's ledger URL; a relative SQLite path is relative to the site file."""
     prefix = "sqlite:///"
@@ -227,7 +241,7 @@ def open_house(
         urls = [vault.get(ref) for ref in site.notifications.urls]
         notices = Notices(urls, ledger, site.name, campaign, vault.strike)
         stack.callback(notices.close, 10)
-        servers = Servers(site, vault, base)
+        servers = Servers(site, vault, base, user_of=lambda server: login_user(site, ledger, server))
         stack.callback(servers.close)
         console = make_console(site, vault, base)
         stack.callback(console.close)

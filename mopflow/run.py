@@ -62,7 +62,7 @@ def carry_out(step: Step, scope: Scope, house: House, *, glance: bool = False) -
     Raises Held when a person has to look, and another MopflowError when this run cannot go on at all.
     """
     with house.at_work(step, scope) as line:
-        here = Here(house, step, scope, first_reading(house, step, scope))
+        here = Here(house, step, scope, first_reading(house, step, scope), line)
         results = []
         for leg in step.legs:
             here.leg = leg

@@ -193,6 +193,14 @@ class Pace(_Model):
     failover: Deadline = Deadline(usual=60, late=600)
     reapply: Deadline = Deadline(usual=60, late=600)
     upload_iso: Deadline = Deadline(usual=300, late=3600)
+    transfer: Deadline = Deadline(usual=600, late=14400)  # one image to one server
+    backup: Deadline = Deadline(usual=600, late=3600)  # one backup in platcfg
+    pmac_task: Deadline = Deadline(usual=300, late=3600)  # PM&C adds one image
+    health_keeps: Seconds = 36 * 3600  # 4.5: a health check is at most so old at the start of a window
+    ageing: Seconds = 6 * 3600  # before the end of its time a result is shown as ageing
+    prepare_before: Seconds = (
+        30 * 3600
+    )  # preparation is scheduled so long before a window (4.5: 24 to 36 hours)
     short: Deadline = Deadline(usual=60, late=300)  # everything that answers at once
 
     @property
@@ -235,11 +243,88 @@ class AcceptedAlarm(_Model):
     reason: str
 
 
-class LabSettings(_Model):
-    """For the twin only: durations of its operations in minutes, by operation and kind (or one for all)."""
+class Way(StrEnum):
+    """How images reach the servers (4.6.3)."""
 
-    durations: dict[str, float | dict[str, float]] = Field(default_factory=dict)
+    DIRECT = "direct"  # from here to every server
+    ISO_MAINTENANCE = "iso-maintenance"  # 4.6.3.1: to one server of each type, the console brings the rest
+    RELAY = "relay"  # one server hands on to the next over scp
+
+
+class ImageDelivery(_Model):
+    way: Way = Way.ISO_MAINTENANCE
+    bandwidth: float | None = Field(default=None, gt=0)  # MB/s over all transfers of a run; None: no cap
+    parallel: int = Field(default=4, ge=1, le=32)  # transfers at one time
+
+
+class HealthLimits(_Model):
+    """What still counts as healthy (4.5)."""
+
+    ntp_offset: float = Field(default=100, gt=0)  # milliseconds
+    clock_skew: Seconds = 2  # seconds between the clocks of the servers, and ours
+    hwclock_skew: Seconds = 5  # seconds between BIOS clock and system clock
+    password_days: int = Field(default=14, ge=0)  # a password that expires sooner is named
+    free_kib: int = Field(default=1 << 20, ge=0)  # KiB free on /var/TKLC and /var/camiant
+
+
+class BackupRules(_Model):
+    """Below these sizes a backup is not believed (4.6.4 step 2)."""
+
+    server_bytes: int = Field(default=50_000_000, ge=1)
+    system_bytes: int = Field(default=1_000_000, ge=1)
+
+
+class BackupRepository(_Model):
+    """Where backups are kept, off the servers (4.6.4 step 3): a folder here, or a host that is reached over SSH."""
+
+    folder: Path | None = None  # relative to the site file
+    host: Server | None = None
+    user: str = "admusr"
+    password: SecretRef | None = None
+    path: str = "."  # on the host
+
+    @model_validator(mode="after")
+    def _one(self) -> BackupRepository:
+        if (self.folder is None) == (self.host is None):
+            raise ValueError(
+                "name exactly one of folder (on this machine) and host (with user, password, path)"
+            )
+        if self.host is not None and self.password is None:
+            raise ValueError("name the password of the host's user")
+        return self
+
+
+class PasswordRules(_Model):
+    """4.6.5 is for passwords that are not the default ones; the same ones are set again unless new ones are named."""
+
+    default: bool = False
+    new_admusr: SecretRef | None = None
+    new_root: SecretRef | None = None
+
+
+class PmacAccess(_Model):
+    """The PM&C server of the site, if there is one (4.6.2)."""
+
+    url: str = Field(min_length=1, pattern=r"^https://")
+    ca: Path | None = None  # as for the console
+    user: str = "guiadmin"
+    password: SecretRef
+    server: Server
+    ssh_user: str = "admusr"
+    ssh_password: SecretRef
+
+
+class LabSettings(_Model):
+    """For the twin only."""
+
+    durations: dict[str, float | dict[str, float]] = Field(
+        default_factory=dict
+    )  # minutes, by operation and kind (or one for all)
     gui_style: Literal["table", "grid"] = "table"
+    image_size: int = Field(default=4 << 20, ge=1 << 16)  # bytes of each image of the target release
+    weak_hashes: tuple[str, ...] = ()  # servers on which root and admusr have an MD5 hash
+    pmac: bool = False  # the twin has a PM&C server of its own
+    answers: dict[str, str] = Field(default_factory=dict)  # what a person would confirm, by item
 
 
 class Site(_Model):
@@ -255,7 +340,13 @@ class Site(_Model):
     segments: tuple[Segment, ...] = Field(min_length=1)
     media: tuple[Medium, ...] = Field(min_length=1)
     ntp: tuple[str, ...] = ()
-    backup_repository: str | None = None
+    media_dir: Path | None = None  # folder here with the images and md5sum.out; relative to the site file
+    images: ImageDelivery = ImageDelivery()
+    health: HealthLimits = HealthLimits()
+    backup_repository: BackupRepository | None = None
+    backups: BackupRules = BackupRules()
+    passwords: PasswordRules = PasswordRules()
+    pmac: PmacAccess | None = None
     ledger: str = (
         "sqlite:///mopflow-ledger.db"  # SQLAlchemy URL; a relative SQLite path is relative to the site file
     )
@@ -374,6 +465,15 @@ def _mistakes(site: Site) -> Iterator[str]:
     for i, alarm in enumerate(site.accepted_alarms):
         if alarm.source not in known:
             yield f"accepted_alarms[{i}].source: {alarm.source} is no server or cluster of this site"
+    for i, name in enumerate(site.lab.weak_hashes if site.lab is not None else ()):
+        if name not in known:
+            yield f"lab.weak_hashes[{i}]: {name} is no server of this site"
+    if site.lab is not None and site.lab.answers:
+        real = [server.name for server in site.servers if not server.address.startswith("127.")]
+        if real:
+            yield f"lab.answers: a twin has answers, a real system has persons; {real[0]} is not on loopback"
+    if site.pmac is not None and site.pmac.server.name in known:
+        yield f"pmac.server.name: the name {site.pmac.server.name} is used already"
     for i, name in enumerate(site.ssh.legacy):
         if name not in known:
             yield f"ssh.legacy[{i}]: {name} is no server of this site"

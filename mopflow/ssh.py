@@ -151,7 +151,9 @@ class _Line:
 
 
 class Servers:
-    """Runs commands on the servers of a site. All methods may be called from any thread.
+    """Runs commands on the servers of a site, on its PM&C and on its backup repository.
+
+    All methods may be called from any thread.
 
     `base` is the directory of the site file, from which its relative paths count. `user_of` names the login user of
     a server at this moment (it follows the release that the server runs); default is `ssh.user`. `record` is told
@@ -173,6 +175,14 @@ class Servers:
     ) -> None:
         self._access = site.ssh
         self._servers = {server.name: server for server in site.servers}
+        self._own: dict[
+            str, tuple[str, SecretRef]
+        ] = {}  # hosts with an account of their own: user and password
+        if site.pmac is not None:
+            self._add(site.pmac.server, site.pmac.ssh_user, site.pmac.ssh_password)
+        repository = site.backup_repository
+        if repository is not None and repository.host is not None and repository.password is not None:
+            self._add(repository.host, repository.user, repository.password)
         self._vault = vault
         self._base = base
         self._user_of = user_of or (lambda _server: site.ssh.user)
@@ -219,7 +229,7 @@ class Servers:
 
     def _carry_out(self, name: str, command: str, timeout: float, answers: Answers | None) -> Reply:
         server = self._server(name)
-        user = self._user_of(name)
+        user = self._login_user(name)
         secrets = [a.get_secret_value() for _, a in answers or () if isinstance(a, SecretStr)]
 
         def strike(text: str) -> str:
@@ -271,6 +281,20 @@ class Servers:
     def _tell(self, name: str, user: str, command: str, reply: Reply | None) -> None:
         if self._record is not None:
             self._record(name, user, command, reply)
+
+    def _add(self, server: Server, user: str, password: SecretRef) -> None:
+        self._servers[server.name] = server
+        self._own[server.name] = user, password
+
+    def _login_user(self, name: str) -> str:
+        own = self._own.get(name)
+        return own[0] if own is not None else self._user_of(name)
+
+    def _password_of(self, server: Server, user: str) -> SecretRef | None:
+        own = self._own.get(server.name)
+        if own is not None:
+            return own[1]
+        return self._access.root_password if user == "root" else self._access.password
 
     def _server(self, name: str) -> Server:
         try:
@@ -392,7 +416,7 @@ class Servers:
             why = f"key {self._access.key}: {why}"
             if not transport.is_active():
                 raise LoginRefused(server.name, user, why)
-        ref = self._access.root_password if user == "root" else self._access.password
+        ref = self._password_of(server, user)
         if ref is None and why is not None:
             raise LoginRefused(server.name, user, f"{why}; no ssh.root_password is given")
         if ref is None:

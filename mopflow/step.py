@@ -74,6 +74,9 @@ class DeadlineKind(StrEnum):
     FAILOVER = "failover"
     REAPPLY = "reapply"
     UPLOAD_ISO = "upload_iso"
+    TRANSFER = "transfer"
+    BACKUP = "backup"
+    PMAC_TASK = "pmac_task"
     SHORT = "short"
 
 

@@ -6,6 +6,9 @@ from mopflow.ledger.ledger import Ledger
 from mopflow.ledger.records import (
     BoardLine,
     Campaign,
+    CheckOutcome,
+    CheckResult,
+    Confirmation,
     Entry,
     Event,
     Evidence,
@@ -19,6 +22,9 @@ from mopflow.ledger.records import (
 __all__ = [
     "BoardLine",
     "Campaign",
+    "CheckOutcome",
+    "CheckResult",
+    "Confirmation",
     "Entry",
     "Event",
     "Evidence",

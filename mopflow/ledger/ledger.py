@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
@@ -21,6 +21,8 @@ from mopflow.ledger.models import (
     Base,
     BoardModel,
     CampaignModel,
+    CheckResultModel,
+    ConfirmationModel,
     EvidenceModel,
     ExecutorModel,
     FlowRunModel,
@@ -34,6 +36,9 @@ from mopflow.ledger.models import (
 from mopflow.ledger.records import (
     BoardLine,
     Campaign,
+    CheckOutcome,
+    CheckResult,
+    Confirmation,
     Entry,
     Event,
     Evidence,
@@ -44,7 +49,9 @@ from mopflow.ledger.records import (
     Row,
 )
 
-_Record = TypeVar("_Record", Campaign, Executor, Hold, Lease, BoardLine, Evidence, Notice)
+_Record = TypeVar(
+    "_Record", Campaign, Executor, Hold, Lease, BoardLine, Evidence, Notice, CheckResult, Confirmation
+)
 _CAMPAIGN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # it names a folder of the evidence too
 
 
@@ -441,6 +448,43 @@ class Ledger:
         if campaign is not None:
             query = query.where(NoticeModel.campaign == campaign)
         return self._all(query.order_by(NoticeModel.id), Notice)
+
+    # readiness
+
+    def add_check(self, site: str, campaign: str | None, result: CheckResult) -> None:
+        """Append a result of the preparation."""
+        with self._writing() as session:
+            values = {name.name: getattr(result, name.name) for name in fields(result)}
+            session.add(
+                CheckResultModel(**{**values, "outcome": result.outcome.value}, site=site, campaign=campaign)
+            )
+
+    def checks(self, site: str) -> list[CheckResult]:
+        """The newest result of every check on every server, and of every check of the whole system."""
+        newest = (
+            select(func.max(CheckResultModel.id))
+            .where(CheckResultModel.site == site)
+            .group_by(CheckResultModel.check, CheckResultModel.server)
+        )
+        query = select(CheckResultModel).where(CheckResultModel.id.in_(newest)).order_by(CheckResultModel.id)
+        found = self._all(query, CheckResult)
+        return [replace(one, outcome=CheckOutcome(one.outcome)) for one in found]
+
+    def confirm(self, site: str, item: str, by: str, text: str, source: str) -> None:
+        """Append what a person confirms."""
+        with self._writing() as session:
+            session.add(ConfirmationModel(site=site, item=item, by=by, text=text, source=source, at=_now()))
+
+    def confirmation(self, site: str, item: str) -> Confirmation | None:
+        """The newest confirmation of an item."""
+        query = (
+            select(ConfirmationModel)
+            .where(ConfirmationModel.site == site, ConfirmationModel.item == item)
+            .order_by(ConfirmationModel.id.desc())
+            .limit(1)
+        )
+        found = self._all(query, Confirmation)
+        return found[0] if found else None
 
     # beneath
 

@@ -230,6 +230,40 @@ class EvidenceModel(Base):
     at: Mapped[datetime]
 
 
+class CheckResultModel(Base):
+    """Append-only, as the journal: the newest row of a check on a server counts."""
+
+    __tablename__ = "check_result"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(Number, primary_key=True)
+    site: Mapped[str] = mapped_column(index=True)
+    campaign: Mapped[str | None] = mapped_column(ForeignKey("campaign.id"))
+    check: Mapped[str]
+    server: Mapped[str | None]
+    outcome: Mapped[str]
+    text: Mapped[str]
+    at: Mapped[datetime]
+    until: Mapped[datetime | None]
+    by: Mapped[str | None]
+    data: Mapped[Any] = mapped_column(Document, nullable=False)
+
+
+class ConfirmationModel(Base):
+    """Append-only: what a person has confirmed."""
+
+    __tablename__ = "confirmation"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(Number, primary_key=True)
+    site: Mapped[str] = mapped_column(index=True)
+    item: Mapped[str]
+    by: Mapped[str]
+    text: Mapped[str]
+    source: Mapped[str]
+    at: Mapped[datetime]
+
+
 class NoticeModel(Base):
     __tablename__ = "notice"
     __table_args__ = ({"sqlite_autoincrement": True},)

@@ -144,6 +144,40 @@ class Evidence:
     at: datetime
 
 
+class CheckOutcome(StrEnum):
+    """What came of a check of the preparation."""
+
+    OK = "ok"
+    FAILED = "failed"
+    NOT_NEEDED = "not needed"
+    OVERRIDDEN = "overridden"  # a person has taken it upon themselves
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One result of the preparation. ``until``: it counts no longer than this; None: until the system changes."""
+
+    check: str
+    server: str | None  # None: of the whole system
+    outcome: CheckOutcome
+    text: str
+    at: datetime
+    until: datetime | None = None
+    by: str | None = None  # who overrode it
+    data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a person has confirmed. ``source``: where the word came from ("person", or "lab.answers" on a twin)."""
+
+    item: str
+    by: str
+    text: str
+    source: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A notification and what became of it."""

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from rulebook import Limits, Violation, check_dir
 
-from cli.twin_files import ADMUSR, GUI, OSSI, ROOT, old_image, site_document, twin_document
+from cli.twin_files import ADMUSR, GUI, OSSI, VARIABLES, old_image, site_document, twin_document
 from mopflow.ledger import Entry, Ledger, Row
 from mopflow.site import Site
 from mopflow.site_file import load
@@ -214,7 +214,7 @@ def begin(
     if cmp_done:
         _past_the_cmps(document, site)
     (folder / "twin.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-    passwords = {variable: secrets.token_urlsafe(18) for variable in (ADMUSR, ROOT, GUI, OSSI)}
+    passwords = {variable: secrets.token_urlsafe(18) for variable in VARIABLES}
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     environment |= {**passwords, **prefect, "MOPFLOW_LOGS": str(folder / "logs")}
     (folder / "logs").mkdir(exist_ok=True)
@@ -271,7 +271,7 @@ def rehearsed(site: Path, folder: Path, *options: str, patience: float = 800.0) 
             name, _, value = line.removeprefix("export ").partition("=")
             if name and not name.startswith("#"):
                 environment[name.strip()] = value.strip().strip("'")
-        passwords = {name: environment[name] for name in (ADMUSR, ROOT, GUI, OSSI)}
+        passwords = {name: environment[name] for name in VARIABLES}
         night = Night(folder, environment, passwords, None, load(folder / "site.yaml"))
         night.first = Ended(done.returncode, done.stdout, done.stderr)
         yield night
