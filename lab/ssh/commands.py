@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.world import World
 
 from . import file_commands as files
-from . import shell_commands
+from . import shell_commands, text_commands
 from .file_commands import FileCommands
 from .platform_commands import PlatformCommands
 from .shell import Body, Machine, Program
@@ -33,6 +33,10 @@ def table(machine: Machine, world: World, platform: PlatformCommands) -> dict[st
         "/usr/bin/head": files.head,
         "/usr/bin/tail": files.tail,
         "/usr/bin/wc": files.wc,
+        "/bin/grep": text_commands.grep,
+        "/bin/egrep": text_commands.grep,
+        "/bin/fgrep": text_commands.grep,
+        "/bin/sed": text_commands.sed,
         "/bin/df": platform.df,
         "/bin/hostname": platform.hostname,
         "/bin/date": platform.date,

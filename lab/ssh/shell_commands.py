@@ -1,4 +1,4 @@
-"""What belongs to the shell itself: cd, exit, echo, printf, test, grep, sudo, su, sh, ..."""
+"""What belongs to the shell itself: cd, exit, echo, printf, test, sudo, su, sh, ..."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from .options import options
 from .shell import Call, CommandError, Program, Shell, ShellExit, home_of
-from .streams import Lines, Source
+from .streams import Lines
 
 _USERS = {"root": (0, 0, "root"), "admusr": (500, 500, "admgrp")}
 _PRINTF = re.compile(r"%(-?\d*)(?:\.(\d+))?([sdibxX%])")
@@ -205,81 +205,6 @@ def _binary(left: str, sign: str, right: str) -> bool:
     return {"-eq": a == b, "-ne": a != b, "-lt": a < b, "-le": a <= b, "-gt": a > b, "-ge": a >= b}[sign]
 
 
-def _from_basic(pattern: str) -> str:
-    """A basic regular expression as Python writes it: there \\( \\) \\{ \\} \\| \\+ \\? are the special ones."""
-    found, at = "", 0
-    while at < len(pattern):
-        char = pattern[at]
-        if char == "\\" and at + 1 < len(pattern):
-            following = pattern[at + 1]
-            found += following if following in "(){}|+?" else "\\" + following
-            at += 2
-        else:
-            found += "\\" + char if char in "(){}|+?" else char
-            at += 1
-    return found
-
-
-async def grep(call: Call) -> int:
-    found, names = options(call, "cEFivqonwxhHls", "em")
-    extended = "E" in found or call.name == "egrep"
-    fixed = "F" in found or call.name == "fgrep"
-    pattern = found.get("e")
-    if pattern is None:
-        if not names:
-            raise CommandError("usage: grep [OPTION]... PATTERN [FILE]...", 2)
-        pattern = names.pop(0)
-    text = re.escape(pattern) if fixed else pattern if extended else _from_basic(pattern)
-    text = text.replace("[[:space:]]", r"\s").replace("[[:digit:]]", r"\d")
-    if "w" in found:
-        text = rf"\b(?:{text})\b"
-    if "x" in found:
-        text = rf"(?:{text})\Z"
-    try:
-        wanted = re.compile(text, re.IGNORECASE if "i" in found else 0)
-    except re.error as error:
-        raise CommandError(f"Invalid regular expression: {error}", 2) from error
-    total, trouble = 0, False
-    label = ("H" in found or len(names) > 1) and "h" not in found
-    for name in names or ["-"]:
-        try:
-            source: Source = call.io.stdin if name == "-" else call.files.reader(call.path(name))
-        except OSError as error:
-            if "s" not in found:
-                await call.complain(f"{name}: {error.strerror}")
-            trouble = True
-            continue
-        total += await _grep_one(call, source, wanted, found, f"{name}:" if label else "")
-    return 2 if trouble and not ("q" in found and total) else int(total == 0)
-
-
-async def _grep_one(
-    call: Call, source: Source, wanted: re.Pattern[str], found: dict[str, str], label: str
-) -> int:
-    lines = Lines(source)
-    hits = number = 0
-    limit = int(found["m"]) if "m" in found else -1
-    quiet = "q" in found or "c" in found or "l" in found
-    while hits != limit and (line := await lines.next()) is not None:
-        number += 1
-        text = line.decode(errors="replace")
-        match = wanted.match(text) if "x" in found else wanted.search(text)
-        if (match is None) is not ("v" in found):
-            continue
-        hits += 1
-        if quiet:
-            continue
-        before = label + (f"{number}:" if "n" in found else "")
-        shown = [hit.group() for hit in wanted.finditer(text)] if "o" in found else [text]
-        for part in shown:
-            await call.say(before + part)
-    if "c" in found and "q" not in found:
-        await call.say(f"{label}{hits}")
-    elif "l" in found and hits and "q" not in found:
-        await call.say(label.rstrip(":") or "(standard input)")
-    return hits
-
-
 async def whoami(call: Call) -> int:
     await call.say(call.shell.user)
     return 0
@@ -457,7 +382,7 @@ BUILT_IN = {
 }  # fmt: skip
 INSTALLED = {
     "/bin/pwd": pwd, "/bin/true": good, "/bin/false": bad, "/bin/echo": echo, "/usr/bin/printf": printf,
-    "/usr/bin/test": test, "/usr/bin/[": test, "/bin/grep": grep, "/bin/egrep": grep, "/bin/fgrep": grep,
+    "/usr/bin/test": test, "/usr/bin/[": test,
     "/usr/bin/whoami": whoami, "/usr/bin/id": identity, "/usr/bin/which": which, "/bin/sleep": sleep,
     "/bin/env": environment, "/bin/sh": bash, "/bin/bash": bash, "/usr/bin/sudo": sudo, "/bin/su": su,
     "/bin/stty": stty, "/bin/sync": good,
