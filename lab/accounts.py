@@ -49,11 +49,6 @@ class Accounts:
         secrets = self._world.secrets
         return _same(user, secrets.ossi_user) and _same(password, secrets.ossi.get_secret_value())
 
-    def shell(self, user: str, password: str) -> bool:
-        """admusr and root, as SSH and SCP know them."""
-        secrets = {"admusr": self._world.secrets.admusr, "root": self._world.secrets.root}
-        return user in secrets and _same(password, secrets[user].get_secret_value())
-
 
 def _same(given: str, right: str) -> bool:
     return hmac.compare_digest(given.encode(), right.encode())

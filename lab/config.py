@@ -61,11 +61,17 @@ class Secrets(_Model):
     gui: SecretStr
     ossi_user: str
     ossi: SecretStr
+    pmac_gui_user: str = ""
+    pmac_gui: SecretStr = SecretStr("")
+    pmac_admusr: SecretStr = SecretStr("")
 
     @classmethod
-    def from_environment(cls, names: Credentials, environ: Mapping[str, str]) -> Secrets:
-        """Raises ConfigError that lists every variable that is not set."""
-        wanted = (names.admusr.env, names.root.env, names.gui.env, names.ossi.env)
+    def from_environment(
+        cls, names: Credentials, environ: Mapping[str, str], *, pmac: bool = False
+    ) -> Secrets:
+        """Raises ConfigError that lists every variable that is not set. `pmac`: there is a PM&C server."""
+        wanted = [names.admusr.env, names.root.env, names.gui.env, names.ossi.env]
+        wanted += [names.pmac_gui.env, names.pmac_admusr.env] if pmac else []
         missing = sorted({name for name in wanted if not environ.get(name)})
         if missing:
             raise ConfigError(f"credentials: set the environment variable(s) {', '.join(missing)}")
@@ -76,6 +82,9 @@ class Secrets(_Model):
             gui=SecretStr(environ[names.gui.env]),
             ossi_user=names.ossi.user,
             ossi=SecretStr(environ[names.ossi.env]),
+            pmac_gui_user=names.pmac_gui.user,
+            pmac_gui=SecretStr(environ[names.pmac_gui.env] if pmac else ""),
+            pmac_admusr=SecretStr(environ[names.pmac_admusr.env] if pmac else ""),
         )
 
 
@@ -178,6 +187,9 @@ class TwinConfig(_Model):
     ntp: tuple[str, ...] = ("192.0.2.10", "192.0.2.11")  # the first is the selected peer
     weak_hashes: tuple[str, ...] = ()  # servers on which root and admusr have an MD5 hash
     pmac: PmacConfig | None = None
+    disk_kib: dict[str, int] = Field(
+        default_factory=dict
+    )  # size of a file system by mount point, of every server
     faults: tuple[str, ...] = ()
 
     @model_validator(mode="after")

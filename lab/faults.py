@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from lab import standing
 from lab.config import ConfigError
 from lab.errors import Refused
 from lab.files import UPGRADE_DIR, File
@@ -33,23 +34,65 @@ class Name(StrEnum):
     SSH_UNREACHABLE = "ssh_unreachable"  # the server is away during its whole initiate_upgrade
     WRONG_IMAGE = "wrong_image"  # from the start an image of another type lies in place of the server's own
     TWO_IMAGES = "two_images"  # from the start a second image lies beside the right one
+    RCS_FAILS = "rcs_fails"  # the N-th `rcstool ci` on the server fails; the file stays checked out
+    PASSWD_REFUSES = "passwd_refuses"  # the N-th passwd on the server takes no password
+    LOGIN_FAILS_AFTER = (
+        "login_fails_after"  # what the N-th passwd on the server has set lets nobody in, until it is set anew
+    )
+    BACKUP_MISSING = "backup_missing"  # platcfg says that the backup is made, and there is no file
+    BACKUP_EMPTY = "backup_empty"  # its file has no bytes
+    BACKUP_CUT = "backup_cut"  # its file ends early
+    PLATCFG_OTHER_MENU = "platcfg_other_menu"  # another menu in place of Policy Configuration
     OTHER_CLICK = "other_click"  # jdoe does the act of our dialog as soon as it opens
+    # these stand from the start, for N minutes of the twin, or to its end when no N is given (* always)
+    SERVER_DOWN = "server_down"  # the server cannot be reached, and the console shows it Offline
+    STANDING_ALARM = "standing_alarm"  # an alarm on the server that no step lists
+    WRONG_PASSWORD = "wrong_password"  # its sshd refuses the right password of admusr
+    HOST_KEY_CHANGED = "host_key_changed"  # known_hosts has another key of the server *
+    NTP_UNREACHABLE = "ntp_unreachable"  # no NTP server answers it, none is selected
+    NTP_OFFSET = "ntp_offset"  # its selected time server is 412 ms off
+    CLOCK_OFF = "clock_off"  # its clock is 5 minutes ahead
+    HWCLOCK_OFF = "hwclock_off"  # its BIOS clock is an hour ahead (until hwclock --systohc)
+    PASSWORD_EXPIRES = "password_expires"  # the password of admusr expires in three days *
+    NETBACKUP = "netbackup"  # Veritas NetBackup is installed *
+    DISK_FULL = "disk_full"  # at 99 % of an image's transfer, until what arrived of it is removed
+    CONNECTION_CUT = (
+        "connection_cut"  # at 50 % of an image's transfer all SSH connections of the server break off
+    )
+    CORRUPT_TRANSFER = "corrupt_transfer"  # a byte of an image changes on the way
+    STRAY_FILE = "stray_file"  # from the start a file that is no image lies in /var/TKLC/upgrade
+    PMAC_ADD_FAILS = "pmac_add_fails"  # the task of Add Image ends in failure at 60 %
+    PMAC_LOGIN_REFUSED = "pmac_login_refused"  # the PM&C GUI refuses the right password
+    PMAC_FULL = "pmac_full"  # from the start less than 3 GB are free in PM&C's upload directory
+    PMAC_NO_ROOM = "pmac_no_room"  # ... nor in its other directory
+    PMAC_OLD_FILES = "pmac_old_files"  # ... because images of the source release lie there
+    PMAC_WRONG_IMAGE = "pmac_wrong_image"  # from the start the target's CMP image is registered, damaged
 
 
 _AT_SERVER = {
     Name.UPGRADE_FAILS, Name.ZOMBIE, Name.REPLICATION_BROKEN, Name.CRITICAL_ALARM, Name.SSH_UNREACHABLE,
-    Name.WRONG_IMAGE, Name.TWO_IMAGES,
+    Name.WRONG_IMAGE, Name.TWO_IMAGES, Name.SERVER_DOWN, Name.STANDING_ALARM, Name.WRONG_PASSWORD,
+    Name.HOST_KEY_CHANGED, Name.NTP_UNREACHABLE, Name.NTP_OFFSET, Name.CLOCK_OFF, Name.HWCLOCK_OFF,
+    Name.PASSWORD_EXPIRES, Name.NETBACKUP, Name.RCS_FAILS, Name.PASSWD_REFUSES, Name.LOGIN_FAILS_AFTER,
+    Name.DISK_FULL, Name.CONNECTION_CUT, Name.CORRUPT_TRANSFER, Name.STRAY_FILE, Name.BACKUP_MISSING,
+    Name.BACKUP_EMPTY, Name.BACKUP_CUT, Name.PLATCFG_OTHER_MENU,
 }  # fmt: skip
 _AT_GUI = {Name.LOGIN_REFUSED}
+_AT_PMAC = {
+    Name.PMAC_ADD_FAILS, Name.PMAC_LOGIN_REFUSED, Name.PMAC_FULL, Name.PMAC_NO_ROOM, Name.PMAC_OLD_FILES,
+    Name.PMAC_WRONG_IMAGE,
+}  # fmt: skip
 _FORM = re.compile(r"(?P<name>[a-z_]+)@(?P<where>.+?)(:(?P<n>[1-9]\d*))?")
 OTHER_USER = "jdoe"
+STRAY = "README.first"
 
 
 @dataclass(slots=True)
 class _Fault:
     name: Name
     where: str
-    n: int
+    n: int  # 1 when it is not given
+    given: bool = False
     seen: int = 0
     bitten: bool = False
 
@@ -78,13 +121,18 @@ class Faults:
             mistakes.append(f"faults: {text!r}: unknown name; known: {', '.join(Name)}")
             return None
         name = Name(match["name"])
-        places = ["gui"] if name in _AT_GUI else list(
-            self._world.servers if name in _AT_SERVER else self._world.clusters
-        )  # fmt: skip
+        places = self._places(name)
         if match["where"] not in places:
             mistakes.append(f"faults: {text!r}: unknown place; {name} knows: {', '.join(places)}")
             return None
-        return _Fault(name, match["where"], int(match["n"] or 1))
+        return _Fault(name, match["where"], int(match["n"] or 1), given=match["n"] is not None)
+
+    def _places(self, name: Name) -> list[str]:
+        if name in _AT_PMAC:
+            return ["pmac"] if self._world.pmac is not None else []
+        if name in _AT_GUI:
+            return ["gui"]
+        return list(self._world.servers if name in _AT_SERVER else self._world.clusters)
 
     def _bite(self, fault: _Fault) -> None:
         if not fault.bitten:
@@ -102,10 +150,27 @@ class Faults:
                     hit = True
         return hit
 
+    def stands(self, name: Name, where: str) -> bool:
+        """Is it so now? From the start for N minutes of the twin, or to the end when no N is given."""
+        for fault in self._all:
+            if fault.name is name and fault.where == where:
+                if fault.given and self._world.now() >= fault.n * 60.0:
+                    continue
+                self._bite(fault)
+                return True
+        return False
+
     # --- hooks
     def prepare(self) -> None:
         """What is wrong from the start."""
         for fault in self._all:
+            if fault.name in _AT_PMAC:
+                self._prepare_pmac(fault)
+                continue
+            until = fault.n * 60.0 if fault.given else None
+            if standing.prepare(self._world, fault.name.value, fault.where, until):
+                self._bite(fault)
+                continue
             server = self._world.servers.get(fault.where)
             if server is not None and fault.name is Name.WRONG_IMAGE:
                 self._wrong_image(server)
@@ -113,6 +178,25 @@ class Faults:
             elif server is not None and fault.name is Name.TWO_IMAGES:
                 self._two_images(server)
                 self._bite(fault)
+            elif server is not None and fault.name is Name.STRAY_FILE:
+                text = b"Images of the last upgrade were moved to the archive.\n"
+                self._world.files[server.name].write(f"{UPGRADE_DIR}/{STRAY}", text, quiet=True)
+                self._bite(fault)
+
+    def _prepare_pmac(self, fault: _Fault) -> None:
+        host = self._world.pmac
+        if host is None:
+            return
+        match fault.name:
+            case Name.PMAC_FULL | Name.PMAC_NO_ROOM:
+                host.begin_full(everywhere=fault.name is Name.PMAC_NO_ROOM)
+            case Name.PMAC_OLD_FILES:
+                host.begin_with_old_files()
+            case Name.PMAC_WRONG_IMAGE:
+                host.begin_with_wrong_image()
+            case _:
+                return  # it bites later
+        self._bite(fault)
 
     def _wrong_image(self, server: Server) -> None:
         tree = self._world.files[server.name]

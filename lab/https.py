@@ -20,7 +20,7 @@ log = logging.getLogger("lab.https")
 _POLL = 0.05  # real seconds between looks whether the VIP has come back
 
 
-class _Server(uvicorn.Server):
+class HttpsServer(uvicorn.Server):
     """uvicorn without its own signal handling; `ready` is set once it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -46,6 +46,21 @@ class _Server(uvicorn.Server):
                 transport.abort()
 
 
+def https_config(app: Callable[..., Any], certificate: ServerCertificate) -> uvicorn.Config:
+    """How every GUI of the twin is served."""
+    return uvicorn.Config(
+        app,
+        ssl_certfile=certificate.chain,
+        ssl_keyfile=certificate.key,
+        lifespan="off",
+        ws="none",
+        access_log=False,  # the password of an OSSI request stands in its URL
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=60,
+    )
+
+
 class GuiListener:
     """Serves `app` for one CMP cluster. `app` is any ASGI application."""
 
@@ -61,18 +76,8 @@ class GuiListener:
         self.cluster = cluster
         self._port = ReservedPort(world.clusters[cluster].vip, port)
         self.url = f"https://{self._port.address}:{self._port.port}"
-        self._config = uvicorn.Config(
-            app,
-            ssl_certfile=certificate.chain,
-            ssl_keyfile=certificate.key,
-            lifespan="off",
-            ws="none",
-            access_log=False,  # the password of an OSSI request stands in its URL
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=60,
-        )
-        self._server: _Server | None = None
+        self._config = https_config(app, certificate)
+        self._server: HttpsServer | None = None
         self._serving: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         world.gui_changed.append(self._gui_changed)
@@ -92,7 +97,7 @@ class GuiListener:
         if self._server is not None or not self.world.gui_up(self.cluster):
             return
         await self._ended()
-        server = _Server(self._config)
+        server = HttpsServer(self._config)
         self._server = server
         self._serving = asyncio.create_task(server.serve(sockets=[self._port.socket()]))
         ready = asyncio.create_task(server.ready.wait())

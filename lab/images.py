@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from lab import director
 from lab.clock import Script
 from lab.errors import OperationFailed
+from lab.faults import Name
 from lab.files import UPGRADE_DIR, File
 from lab.maintenance import selection
 from lab.state import Act, Action
+from lab.transfers import damaged
 
 if TYPE_CHECKING:
     from lab.world import World
@@ -45,7 +47,7 @@ def upload_iso(
     problem: str | None = None
     if origin is None or not origin.reachable:
         problem = f"no connection to {host}"
-    elif not world.accounts.shell(user, password):
+    elif not world.unix[origin.name].is_right(user, password):
         problem = f"{host} refused the login of {user}"
     elif not path.endswith(".iso") or path not in world.files[origin.name]:
         problem = f"{path} is not an image on {host}"
@@ -64,17 +66,42 @@ def _upload(world: World, action: Action, name: str, origin: str, path: str, fil
     itself = origin == name and where == path
     step = world.lasting(Act.UPLOAD_ISO, name, world.config.durations.upload_iso) / 20
     action.work = (world.now(), world.now() + step * 20)
+    md5 = file.md5
     for n in range(20):
         if server.reachable and not itself:
-            tree.put(
-                where, replace(file, size=file.size * n // 20, percent=n * 5, mtime=world.now()), quiet=True
-            )
+            if tree.room(where) < file.size // 20:
+                world.finish(action, "Failed")
+                return
+            tree.put(where, _beginning(world, file, n * 5), quiet=True)
         yield step
-        if not server.reachable or where not in tree:
+        if not server.reachable or where not in tree or (not itself and _stops(world, name, where, file, n)):
             world.finish(action, "Failed")
             return
-    tree.put(where, replace(file, percent=100, mtime=world.now()))
+        if not itself and _crosses(world, Name.CORRUPT_TRANSFER, name, file, n):
+            md5 = damaged(md5)
+    same = md5 == file.md5
+    content, blob = (file.content, file.blob) if same else (None, None)
+    tree.put(where, replace(file, md5=md5, content=content, blob=blob, percent=100, mtime=world.now()))
     world.finish(action, "Success")
+
+
+def _beginning(world: World, file: File, percent: int) -> File:
+    """What is there of an image that is still on its way: its hash is not that of the whole."""
+    md5 = damaged(f"{percent} % of {file.md5}")
+    size = file.size * percent // 100
+    return replace(file, size=size, md5=md5, content=None, blob=None, percent=percent, mtime=world.now())
+
+
+def _crosses(world: World, fault: Name, name: str, file: File, n: int) -> bool:
+    """The n-th of twenty steps ends."""
+    return world.transfers.crosses(fault, name, file.size * n // 20, file.size * (n + 1) // 20, file.size)
+
+
+def _stops(world: World, name: str, where: str, file: File, n: int) -> bool:
+    if _crosses(world, Name.DISK_FULL, name, file, n):
+        world.disks[name].fill(where)
+        return True
+    return _crosses(world, Name.CONNECTION_CUT, name, file, n)
 
 
 def delete_iso(world: World, servers: Sequence[str], by: str) -> None:

@@ -19,6 +19,10 @@ from lab.clock import ScaledClock
 from lab.config import ConfigError, Secrets, TwinConfig, load
 from lab.flight import FlightRecord, write_json_atomically
 from lab.https import GuiListener
+from lab.pmac.app import build as build_pmac
+from lab.pmac.host import PmacHost
+from lab.pmac.listener import PmacListener
+from lab.pmac.machine import PmacMachine
 from lab.ssh.endpoint import Endpoint, HostKeys
 from lab.state import Kind
 from lab.tls import Authority
@@ -60,12 +64,14 @@ class Twin:
         self._followers: set[asyncio.Task[None]] = set()
         self._endpoints: list[Endpoint] = []
         self._guis: list[GuiListener] = []
+        self._pmac: tuple[Endpoint, PmacListener] | None = None
         self._stack: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
         """Keys first, because they take real time; the twin's clock starts when they are there."""
         names = [server.name for cluster in self.config.clusters for server in cluster.servers]
+        names += [self.config.pmac.name] if self.config.pmac is not None else []
         keys = dict(
             zip(names, await asyncio.gather(*(asyncio.to_thread(HostKeys.new) for _ in names)), strict=True)
         )
@@ -96,7 +102,20 @@ class Twin:
             self._stack.append(gui.stop)
             await gui.start()
             self._follow(gui.follow())
+        if world.pmac is not None:
+            await self._start_pmac(world.pmac, keys[world.pmac.config.name], authority, tls)
         self._announce()
+
+    async def _start_pmac(self, host: PmacHost, keys: HostKeys, authority: Authority, tls: Path) -> None:
+        endpoint = Endpoint(host.world, host.server, keys, PmacMachine(host))
+        self._stack.append(endpoint.stop)
+        await endpoint.start()
+        address = host.config.gui_address
+        gui = PmacListener(address, build_pmac(host), authority.issue(tls, "pmac", [address]))
+        self._stack.append(gui.stop)
+        await gui.start()
+        self._follow(gui.follow())
+        self._pmac = endpoint, gui
 
     def _follow(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -112,8 +131,13 @@ class Twin:
         self.broken.set_exception(TwinFailed(f"a listener broke: {error}"))
 
     def _announce(self) -> None:
+        hosts, pmac = list(self._endpoints), {}
+        if self._pmac is not None:
+            host, gui = self._pmac
+            hosts.append(host)
+            pmac = {"pmac": {"address": host.address, "port": host.port, "url": gui.url}}
         (self.out / "known_hosts").write_text(
-            "".join(endpoint.known_hosts_line for endpoint in self._endpoints), encoding="utf-8"
+            "".join(host.known_hosts_line for host in hosts), encoding="utf-8"
         )
         write_json_atomically(
             self.out / "endpoints.json",
@@ -121,6 +145,7 @@ class Twin:
                 "pid": os.getpid(),
                 "gui": {gui.cluster: gui.url for gui in self._guis},
                 "servers": {e.server.name: {"address": e.address, "port": e.port} for e in self._endpoints},
+                **pmac,
                 "ca": str(self.out / "ca.pem"),
                 "known_hosts": str(self.out / "known_hosts"),
             },
@@ -173,7 +198,11 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     out: Path = options.out.absolute()
     try:
         config = load(options.config)
-        secrets = Secrets.from_environment(config.credentials, os.environ if environ is None else environ)
+        secrets = Secrets.from_environment(
+            config.credentials,
+            os.environ if environ is None else environ,
+            pmac=config.pmac is not None,
+        )
         out.mkdir(parents=True, exist_ok=True)
         used = sorted(
             path.name for path in out.iterdir() if path.name in ("flight.jsonl", "endpoints.json", "tls")

@@ -147,6 +147,7 @@ def world_json(world: World) -> dict[str, object]:
     config = world.config
     return {
         "clusters": clusters,
+        "hosts": [config.pmac.name] if config.pmac is not None else [],  # beside the clusters
         "seed": config.seed,
         "speed": config.speed,
         "source": config.source,

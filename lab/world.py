@@ -13,15 +13,18 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
+from typing import Any
 
 from lab import alarms, director, images, maintenance, operations, views
 from lab.accounts import Accounts
 from lab.clock import Clock, Script, drive
 from lab.config import Secrets, TwinConfig, media_type
+from lab.disks import Disks
 from lab.errors import OperationFailed, Refused
 from lab.faults import Faults
 from lab.files import KIT_DIR, UPGRADE_DIR, File, FileTree
 from lab.flight import FlightRecord
+from lab.pmac.host import PmacHost
 from lab.state import (
     Act,
     Action,
@@ -42,6 +45,8 @@ from lab.state import (
     Severity,
 )
 from lab.traffic import Traffic
+from lab.transfers import Transfers
+from lab.unix_accounts import UnixAccounts
 
 __all__ = ["OperationFailed", "Refused", "World"]
 
@@ -70,6 +75,11 @@ class World:
         self.clusters: dict[str, Cluster] = {}
         self.servers: dict[str, Server] = {}
         self.files: dict[str, FileTree] = {}
+        self.unix: dict[str, UnixAccounts] = {}  # server -> who may log in over SSH
+        self.disks: dict[str, Disks] = {}
+        self.transfers = Transfers(self)
+        self.machines: dict[str, Any] = {}  # server -> what its shells and logins see; the SSH side enters it
+        self.host_keys: dict[str, list[str]] = {}  # server -> its public host keys, type and base64
         self.alarms: list[Alarm] = []
         self.logs: list[LogEntry] = []
         self.actions: list[Action] = []  # running
@@ -81,6 +91,7 @@ class World:
         self.target: str | None = None  # release of the kit, a few seconds after it was chosen
         self.last_active: dict[str, str] = {}  # cluster -> the server that is or was last Active
         self.forced_by_hand: set[str] = set()
+        self.backups_running: set[str] = set()  # servers on which platcfg makes a backup
         self.failed: set[str] = set()  # servers with UPGRADE_OPERATION_FAILED
         self.strange: dict[str, tuple[int, Severity, str]] = {}  # server -> an alarm that no step lists
         self.rolling_back: set[str] = set()  # clusters whose direction is back
@@ -89,6 +100,7 @@ class World:
         self.reachable_changed: list[
             Callable[[str, bool], None]
         ] = []  # (server, up): SSH cuts its connections
+        self.connections_cut: list[Callable[[str], None]] = []  # (server): its SSH connections end, once
         self.gui_changed: list[
             Callable[[str], None]
         ] = []  # (CMP cluster): its VIP moves, HTTPS cuts connections
@@ -96,6 +108,7 @@ class World:
         self._occurrence: dict[tuple[str, Act], int] = {}
         self._build()
         self._choose_kit()
+        self.pmac = PmacHost(self, config.pmac) if config.pmac is not None else None
         self.faults = Faults(self, config.faults)
         self.accounts = Accounts(self)
         self.traffic = Traffic(self)
@@ -120,6 +133,20 @@ class World:
                 )
                 self.files[s.name] = tree = FileTree(s.name, self.flight, self.clock.now)
                 tree.on_change = lambda name=s.name: self._mirror(name)  # type: ignore[misc]
+                self.unix[s.name] = UnixAccounts(
+                    tree,
+                    self.dice(s.name, "salts"),
+                    {
+                        "root": self.secrets.root.get_secret_value(),
+                        "admusr": self.secrets.admusr.get_secret_value(),
+                    },
+                    weak=s.name in self.config.weak_hashes,
+                )
+                self.disks[s.name] = disks = Disks(tree, self.config.disk_kib)
+                tree.room = disks.room
+                tree.arrives = lambda path, at, data, name=s.name: self.transfers.arrives(
+                    name, path, at, data
+                )  # type: ignore[misc]
                 for image in s.images:
                     self.place_image(s.name, image)
 
@@ -419,6 +446,11 @@ class World:
         self.flight.write("reachable", server=server.name, up=up)
         for listener in self.reachable_changed:
             listener(server.name, up)
+
+    def cut_connections(self, server: str) -> None:
+        """Every SSH connection to the server breaks off; new ones are taken at once."""
+        for listener in self.connections_cut:
+            listener(server)
 
     def set_sync(self, server: Server, in_sync: bool) -> None:
         if server.in_sync == in_sync:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import asyncssh
 
+from lab.faults import Name
 from lab.sockets import ReservedPort
 from lab.state import Server
 from lab.world import World
@@ -80,6 +81,8 @@ class _Daemon(asyncssh.SSHServer):
     def validate_password(self, username: str, password: str) -> bool:
         right = self._machine.password_is_right(username, password)
         allowed = username != "root" or self._machine.root_may_use_password()
+        if username == "admusr" and right and self._endpoint.refuses_admusr():
+            right = False
         if not (right and allowed):
             self._decided = True
             self._machine.record_login(username, ok=False)
@@ -105,11 +108,13 @@ def _is_key(line: str, key: asyncssh.SSHKey) -> bool:
 class Endpoint:
     """Listens on the server's own address whenever the server is reachable, always on the same port."""
 
-    def __init__(self, world: World, server: Server, keys: HostKeys) -> None:
+    def __init__(
+        self, world: World, server: Server, keys: HostKeys, machine: TwinMachine | None = None
+    ) -> None:
         self.world = world
         self.server = server
         self.keys = keys
-        self.machine = TwinMachine(world, server)
+        self.machine = machine or TwinMachine(world, server)
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self._sessions: set[asyncio.Task[None]] = set()
         self._port = ReservedPort(server.address, server.port)
@@ -117,11 +122,24 @@ class Endpoint:
         self._changed = asyncio.Event()
         self.address, self.port = self._port.address, self._port.port
         server.port = self.port
+        world.machines[server.name] = self.machine
+        world.host_keys[server.name] = [
+            " ".join(key.export_public_key("openssh").decode().split()[:2])
+            for key in (keys.ed25519, keys.rsa)
+        ]
         world.reachable_changed.append(self._reachable_changed)
+        world.connections_cut.append(self._cut)
 
     @property
     def known_hosts_line(self) -> str:
+        if self.world.faults.stands(Name.HOST_KEY_CHANGED, self.server.name):
+            former = asyncssh.generate_private_key("ssh-ed25519")
+            return HostKeys(former, self.keys.rsa).known_hosts_line(self.address, self.port)
         return self.keys.known_hosts_line(self.address, self.port)
+
+    def refuses_admusr(self) -> bool:
+        """The password of admusr is right, and yet it is refused."""
+        return self.world.faults.stands(Name.WRONG_PASSWORD, self.server.name)
 
     def _reachable_changed(self, name: str, up: bool) -> None:
         if name != self.server.name:
@@ -166,6 +184,11 @@ class Endpoint:
         if self._acceptor is not None:
             self._acceptor.close()
             self._acceptor = None
+        self._cut(self.server.name)
+
+    def _cut(self, name: str) -> None:
+        if name != self.server.name:
+            return
         for connection in list(self.connections):
             connection.abort()
         for session in list(self._sessions):
@@ -173,6 +196,7 @@ class Endpoint:
 
     async def stop(self) -> None:
         self.world.reachable_changed.remove(self._reachable_changed)
+        self.world.connections_cut.remove(self._cut)
         self._shut()
         if self._sessions:
             await asyncio.wait(self._sessions, timeout=2)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
+import re
+import zlib
 from collections.abc import Callable
 from datetime import datetime
 
@@ -23,7 +26,7 @@ def mode_text(entry: Entry) -> str:
     bits = "".join(sign if entry.mode >> (8 - at) & 1 else "-" for at, sign in enumerate("rwxrwxrwx"))
     if entry.mode & 0o1000:
         bits = bits[:-1] + ("t" if bits[-1] == "x" else "T")
-    return ("d" if entry.folder else "-") + bits
+    return ("d" if entry.folder else "l" if entry.link else "-") + bits
 
 
 def human(size: int) -> str:
@@ -58,7 +61,7 @@ class FileCommands:
         folders: list[str] = []
         for name in names or ["."]:
             try:
-                entry = call.files.stat(call.path(name))
+                entry = call.files.lstat(call.path(name))
             except OSError as error:
                 await call.complain(f"cannot access {name}: {_why(error)}")
                 status = 2
@@ -81,7 +84,7 @@ class FileCommands:
     async def _folder(self, call: Call, name: str, found: dict[str, str]) -> None:
         path = call.path(name)
         names = [entry for entry in call.files.names(path) if "a" in found or "A" in found or entry[0] != "."]
-        entries = [(entry, call.files.stat(posixpath.join(path, entry))) for entry in names]
+        entries = [(entry, call.files.lstat(posixpath.join(path, entry))) for entry in names]
         if "a" in found:
             above = call.files.stat(posixpath.dirname(path))
             entries = [(".", call.files.stat(path)), ("..", above), *entries]
@@ -96,7 +99,12 @@ class FileCommands:
         if "r" in found:
             entries = entries[::-1]
         if "l" in found:
-            lines = [self.long_line(entry, readable="h" in found) + name for name, entry in entries]
+            lines = [
+                self.long_line(entry, readable="h" in found)
+                + name
+                + (f" -> {entry.link}" if entry.link else "")
+                for name, entry in entries
+            ]
         elif call.io.out is call.shell.terminal and "1" not in found and entries:
             lines = ["  ".join(name for name, _ in entries)]  # a terminal gets them side by side
         else:
@@ -112,12 +120,14 @@ class FileCommands:
         status = 0
         for name in names:
             try:
-                entry = call.files.stat(call.path(name))
+                look = call.files.stat if "L" in found else call.files.lstat
+                entry = look(call.path(name))
             except OSError as error:
                 await call.complain(f"cannot stat `{name}': {_why(error)}")
                 status = 1
                 continue
             kind = "directory" if entry.folder else "regular file" if entry.size else "regular empty file"
+            kind = "symbolic link" if entry.link else kind
             if form is None and "printf" not in found:
                 await call.say(f"  File: `{name}'\n  Size: {entry.size}\t{kind}")
                 await call.say(f"Access: ({entry.mode:04o}/{mode_text(entry)})  Uid: {entry.owner}")
@@ -126,6 +136,39 @@ class FileCommands:
                 text = self._format(form if form is not None else found["printf"], name, entry, kind)
                 await call.io.out.write(text.encode() + (b"" if form is None else b"\n"))
         return status
+
+    async def find(self, call: Call) -> int:
+        """find FOLDER [-mindepth N] [-maxdepth N] [-name PATTERN] [-type f|d] [-printf FORMAT]."""
+        start, asked = _find_test(call)
+        if not call.files.exists(call.path(start)):
+            raise CommandError(f"`{start}': No such file or directory")
+        least, most = number(asked["-mindepth"], "depth"), number(asked["-maxdepth"], "depth")
+        waiting = [(start, 0)]
+        while waiting:
+            name, level = waiting.pop(0)
+            path = call.path(name)
+            entry = call.files.stat(path)
+            fits = asked["-type"] in ("", "d" if entry.folder else "f")
+            fits = fits and fnmatch.fnmatchcase(posixpath.basename(path), asked["-name"])
+            if fits and level >= least:
+                if asked["-printf"]:
+                    await call.io.out.write(self._found(asked["-printf"], name, path, entry).encode())
+                else:
+                    await call.say(name)
+            if entry.folder and level < most:
+                children = call.files.names(path)
+                waiting = [(posixpath.join(name, child), level + 1) for child in children] + waiting
+        return 0
+
+    def _found(self, form: str, name: str, path: str, entry: Entry) -> str:
+        """-printf; its times have a fraction, as those of findutils 4.4."""
+        values = {
+            "y": "d" if entry.folder else "f", "s": str(entry.size), "f": posixpath.basename(path), "p": name,
+            "T@": f"{self.wall(entry.mtime).timestamp():.10f}", "m": f"{entry.mode:o}", "u": entry.owner,
+            "g": entry.group, "i": str(zlib.crc32(path.encode())), "%": "%",
+        }  # fmt: skip
+        text = form.replace("\\n", "\n").replace("\\t", "\t").replace("\\0", "\0")
+        return re.sub(r"%(T@|.)", lambda match: values.get(match[1], match[0]), text)
 
     def _format(self, form: str, name: str, entry: Entry, kind: str) -> str:
         when = self.wall(entry.mtime)
@@ -147,6 +190,21 @@ class FileCommands:
                 text += form[at]
                 at += 1
         return text
+
+
+def _find_test(call: Call) -> tuple[str, dict[str, str]]:
+    """The folder and what was asked of what lies there."""
+    args = list(call.args)
+    start = args.pop(0) if args and not args[0].startswith("-") else "."
+    asked = {"-maxdepth": "99", "-mindepth": "0", "-name": "*", "-type": "", "-printf": ""}
+    while args:
+        option = args.pop(0)
+        if option == "-print":
+            continue
+        if option not in asked or not args:
+            raise CommandError(f"unknown predicate `{option}'")
+        asked[option] = args.pop(0)
+    return start, asked
 
 
 async def cat(call: Call) -> int:
@@ -226,11 +284,15 @@ async def _transfer(call: Call, names: list[str], act: Callable[[str, str], None
 
 
 async def cp(call: Call) -> int:
-    found, names = options(call, "pfarv")
+    found, names = options(call, "pfardPv")
     keep = "p" in found or "a" in found
+    links = "a" in found or "d" in found or "P" in found
 
     def copy(start: str, end: str) -> None:
-        call.files.copy(start, end, preserve=keep)
+        if links and call.files.is_link(start):
+            call.files.copy_link(start, end)
+        else:
+            call.files.copy(start, end, preserve=keep)
 
     return await _transfer(call, names, copy, "copy")
 
@@ -248,9 +310,12 @@ async def rm(call: Call) -> int:
     for name in names:
         path = call.path(name)
         try:
-            if "f" in found and not call.files.exists(path):
+            if "f" in found and not call.files.is_link(path) and not call.files.exists(path):
                 continue
-            call.files.remove(path)
+            if "r" in found or "R" in found:
+                call.files.remove_all(path)
+            else:
+                call.files.remove(path)
         except OSError as error:
             await call.complain(f"cannot remove `{name}': {_why(error)}")
             status = 1
@@ -261,6 +326,9 @@ async def mkdir(call: Call) -> int:
     found, names = options(call, "pv", "m")
     if not names:
         raise CommandError("missing operand")
+    if any(sign not in "01234567" for sign in found.get("m", "")):
+        raise CommandError(f"invalid mode `{found['m']}'")
+    mode = int(found["m"], 8) if "m" in found else None
     status = 0
     for name in names:
         path = call.path(name)
@@ -270,11 +338,70 @@ async def mkdir(call: Call) -> int:
         try:
             for folder in wanted:
                 if "p" not in found or not call.files.is_folder(folder):
-                    call.files.mkdir(folder)
+                    own = mode if folder == path else None
+                    call.files.mkdir(folder, own)
         except OSError as error:
             await call.complain(f"cannot create directory `{name}': {_why(error)}")
             status = 1
     return status
+
+
+async def rmdir(call: Call) -> int:
+    _, names = options(call, "v")
+    if not names:
+        raise CommandError("missing operand")
+    status = 0
+    for name in names:
+        try:
+            call.files.rmdir(call.path(name))
+        except OSError as error:
+            await call.complain(f"failed to remove `{name}': {_why(error)}")
+            status = 1
+    return status
+
+
+async def readlink(call: Call) -> int:
+    """readlink [-f] FILE: what a link holds; with -f the file at its end, whose folder must exist."""
+    found, names = options(call, "fn")
+    if len(names) != 1:
+        raise CommandError("missing operand" if not names else f"extra operand `{names[1]}'")
+    path = call.path(names[0])
+    if "f" in found:
+        real = call.files.real(path)
+        if not call.files.is_folder(posixpath.dirname(real)):
+            return 1
+        await call.say(real)
+        return 0
+    if not call.files.is_link(path):
+        return 1
+    await call.say(call.files.lstat(path).link)
+    return 0
+
+
+async def cmp(call: Call) -> int:
+    """cmp [-s] FILE FILE: 0 the same, 1 different, 2 trouble."""
+    found, names = options(call, "s")
+    if len(names) != 2:
+        raise CommandError("missing operand", 2)
+    both = []
+    for name in names:
+        try:
+            both.append(await read_all(call.io.stdin) if name == "-" else call.files.content(call.path(name)))
+        except OSError as error:
+            if "s" not in found:
+                await call.complain(f"{name}: {_why(error)}")
+            return 2
+    one, other = both
+    if one == other:
+        return 0
+    if "s" not in found:
+        at = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+        if at is None:
+            await call.complain(f"EOF on {names[0] if len(one) < len(other) else names[1]}")
+        else:
+            line = one[:at].count(b"\n") + 1
+            await call.say(f"{names[0]} {names[1]} differ: byte {at + 1}, line {line}")
+    return 1
 
 
 async def touch(call: Call) -> int:
@@ -359,41 +486,6 @@ async def _check(call: Call, listing: str, algorithm: str, *, quiet: bool) -> in
         if not quiet:
             await call.say(f"{name}: {verdict}")
     return int(bad > 0)
-
-
-async def find(call: Call) -> int:
-    """find FOLDER [-maxdepth N] [-name PATTERN] [-type f|d]."""
-    import fnmatch
-
-    args = list(call.args)
-    start = args.pop(0) if args and not args[0].startswith("-") else "."
-    depth, pattern, kind = 99, "*", ""
-    while args:
-        option = args.pop(0)
-        if option == "-print":
-            continue
-        if option not in ("-maxdepth", "-name", "-type") or not args:
-            raise CommandError(f"unknown predicate `{option}'")
-        value = args.pop(0)
-        if option == "-maxdepth":
-            depth = number(value, "depth")
-        elif option == "-name":
-            pattern = value
-        else:
-            kind = value
-    waiting = [(start, 0)]
-    if not call.files.exists(call.path(start)):
-        raise CommandError(f"`{start}': No such file or directory")
-    while waiting:
-        name, level = waiting.pop(0)
-        path = call.path(name)
-        folder = call.files.is_folder(path)
-        fits = not kind or kind == ("d" if folder else "f")
-        if fits and fnmatch.fnmatchcase(posixpath.basename(path), pattern):
-            await call.say(name)
-        if folder and level < depth:
-            waiting = [(posixpath.join(name, child), level + 1) for child in call.files.names(path)] + waiting
-    return 0
 
 
 async def head(call: Call) -> int:

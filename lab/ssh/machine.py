@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import hmac
+from datetime import datetime
 
 from lab.state import Server
 from lab.world import World
 
+from .account_commands import AccountCommands
 from .commands import table
+from .platcfg import Platcfg
 from .platform_commands import PlatformCommands
+from .rcstool import RcsTool
 from .shell import Program
 from .view import View
 
@@ -20,14 +23,19 @@ class TwinMachine:
         self.world = world
         self.server = server
         self.platform = PlatformCommands(world, server)
+        self.platcfg = Platcfg(world, server)
         self._tree = world.files[server.name]
         self._tree.mkdir("/mnt/upgrade")
-        self._commands = table(self, world, self.platform)
-        secrets = world.secrets
-        self._passwords = {
-            "admusr": secrets.admusr.get_secret_value(),
-            "root": secrets.root.get_secret_value(),
-        }
+        self.accounts = world.unix[server.name]
+        self.rcstool = RcsTool(world, server, self._tree)
+        self._commands = table(
+            self,
+            world,
+            self.platform,
+            self.platcfg,
+            AccountCommands(world, server, self.accounts),
+            self.rcstool,
+        )
 
     @property
     def name(self) -> str:
@@ -39,12 +47,14 @@ class TwinMachine:
     def commands(self) -> dict[str, Program]:
         return self._commands
 
+    def wall(self, t: float) -> datetime:
+        return self.world.wall(t)
+
     def has_account(self, user: str) -> bool:
-        return user in self._passwords
+        return self.accounts.has(user)
 
     def password_is_right(self, user: str, password: str) -> bool:
-        known = self._passwords.get(user)
-        return known is not None and hmac.compare_digest(known.encode(), password.encode())
+        return self.accounts.is_right(user, password)
 
     def root_may_use_password(self) -> bool:
         """Root logs in by password on 10.5 only; later releases have admusr and sudo for it."""
@@ -62,9 +72,21 @@ class TwinMachine:
     def record_login(self, user: str, *, ok: bool) -> None:
         self.world.flight.write("ssh_login", server=self.name, user=user, ok=ok)
 
+    def record_su(self, user: str, by: str, *, ok: bool) -> None:
+        self.world.flight.write("su", server=self.name, user=user, by=by, ok=ok)
+
     def record_command(self, user: str, text: str) -> None:
         """A password has no business in a command line; should one stand there, it is not written down."""
         secrets = self.world.secrets
-        for secret in (secrets.admusr, secrets.root, secrets.gui, secrets.ossi):
-            text = text.replace(secret.get_secret_value(), "********")
+        known = (
+            secrets.admusr,
+            secrets.root,
+            secrets.gui,
+            secrets.ossi,
+            secrets.pmac_gui,
+            secrets.pmac_admusr,
+        )
+        for secret in known:
+            if secret.get_secret_value():
+                text = text.replace(secret.get_secret_value(), "********")
         self.world.flight.write("ssh_command", server=self.name, user=user, command=text)

@@ -1,4 +1,4 @@
-"""Commands of the platform (TPD) and of the Policy application: releases, clocks, disks, health, keys.
+"""Commands of the platform (TPD) and of the Policy application: releases, disks, health, keys.
 
 What they print follows the samples that are public (sister products for syscheck and verifyUpgrade, the
 document itself for qpSSHKeyProv.pl); wording that nobody has published is an assumption.
@@ -6,13 +6,11 @@ document itself for qpSSHKeyProv.pl); wording that nobody has published is an as
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from lab.state import Kind, Server
 from lab.world import World
 
-from .file_commands import human
 from .options import options
 from .shell import Call, CommandError
 from .tty import HangUp
@@ -20,16 +18,6 @@ from .tty import HangUp
 _PLATFORM = {"10.5": "6.7.1.0.0_84.26.0"}  # TPD by Policy release; the figures of the document show the other
 _PLATFORM_12 = "7.0.2.0.0_86.28.0"
 _UP_BEFORE = timedelta(days=41, hours=7, minutes=12)  # how long the servers had been up when the twin began
-_TIME_SERVERS = (("*192.0.2.10", ".GPS.", 1, 0.084), ("+192.0.2.11", "192.0.2.10", 2, -0.117))
-_MOUNTS = (  # device, size in KiB, used by what is not in the file tree, where
-    ("/dev/mapper/vgroot-plat_root", 1032088, 413648, "/"),
-    ("/dev/sda1", 253871, 46320, "/boot"),
-    ("/dev/mapper/vgroot-plat_tmp", 1032088, 34144, "/tmp"),
-    ("/dev/mapper/vgroot-plat_usr", 5160576, 2457212, "/usr"),
-    ("/dev/mapper/vgroot-plat_var", 1032088, 391132, "/var"),
-    ("/dev/mapper/vgroot-plat_var_tklc", 20642428, 2203180, "/var/TKLC"),
-    ("/dev/mapper/vgroot-camiant", 41284928, 3518472, "/var/camiant"),
-)
 _CLASSES: dict[str, dict[str, str]] = {
     "disk": {"fs": 'Current file space use in "/" is 41%.', "meta": "Checking md status on system."},
     "hardware": {"fan": "Checking Status of Server Fans.", "temp": "Checking server temperature."},
@@ -106,23 +94,6 @@ class PlatformCommands:
         await call.say(self.server.address if "i" in found else "" if "d" in found else self.server.name)
         return 0
 
-    async def date(self, call: Call) -> int:
-        found, words = options(call, "u", "d", ("utc", "date="))
-        when = self.now()
-        given = found.get("d", found.get("date"))
-        if given is not None:
-            if not given.startswith("@") or not given[1:].isdigit():
-                raise CommandError(f"invalid date `{given}'")
-            when = datetime.fromtimestamp(int(given[1:]), when.tzinfo)
-        if "u" in found or "utc" in found:
-            when = when.astimezone(UTC)
-        if words and not words[0].startswith("+"):
-            raise CommandError(f"invalid date `{words[0]}'")
-        form = words[0][1:] if words else "%a %b %e %H:%M:%S %Z %Y"
-        form = form.replace("%s", str(int(when.timestamp()))).replace("%N", f"{when.microsecond * 1000:09d}")
-        await call.say(when.strftime(form) if form else "")
-        return 0
-
     async def uptime(self, call: Call) -> int:
         start = self.world.wall(0) - _UP_BEFORE if self.booted is None else self.world.wall(self.booted)
         up = self.now() - start
@@ -131,74 +102,6 @@ class PlatformCommands:
         clock = f"{hours:2d}:{minutes:02d}" if hours else f"{minutes} min"
         await call.say(f" {self.now():%H:%M:%S} up {days}{clock},  1 user,  load average: 0.21, 0.18, 0.15")
         return 0
-
-    async def hwclock(self, call: Call) -> int:
-        _only_root(call, "Cannot access the Hardware Clock via any known method.")
-        options(call, "ru", "", ("show", "utc", "systohc"))
-        await call.say(f"{self.now():%a %d %b %Y %I:%M:%S %p %Z}  -0.328125 seconds")
-        return 0
-
-    async def ntpq(self, call: Call) -> int:
-        options(call, "np")
-        await call.say("     remote           refid      st t when poll reach   delay   offset  jitter")
-        await call.say("=" * 78)
-        for name, refid, stratum, offset in _TIME_SERVERS:
-            await call.say(
-                f"{name:<16} {refid:<15} {stratum:>2} u   33   64  377    0.512 {offset:>8.3f}   0.031"
-            )
-        return 0
-
-    async def df(self, call: Call) -> int:
-        found, names = options(call, "hPkTmla")
-        status = 0
-        wanted = list(_MOUNTS) if not names else []
-        for name in names:
-            path = call.path(name)
-            if not call.files.exists(path):
-                await call.complain(f"`{name}': No such file or directory")
-                status = 1
-                continue
-            wanted.append(max((m for m in _MOUNTS if _below(path, m[3])), key=lambda mount: len(mount[3])))
-        if wanted:
-            await self._df_table(call, wanted, found)
-        return status
-
-    async def _df_table(
-        self, call: Call, wanted: Iterable[tuple[str, int, int, str]], found: dict[str, str]
-    ) -> None:
-        size = (
-            "Size"
-            if "h" in found
-            else "1M-blocks"
-            if "m" in found
-            else "1024-blocks"
-            if "P" in found
-            else "1K-blocks"
-        )
-        free, share = ("Avail" if "h" in found else "Available"), ("Capacity" if "P" in found else "Use%")
-        kind = "Type    " if "T" in found else ""
-        await call.say(f"{'Filesystem':<20} {kind}{size:>11} {'Used':>9} {free:>9} {share:>4} Mounted on")
-        for device, total, base, mount in wanted:
-            used = min(total, base + self._stored(call, mount) // 1024)
-            percent = -(-used * 100 // total)
-            values = [self._amount(kib, found) for kib in (total, used, total - used)]
-            kind = "ext4    " if "T" in found else ""
-            rest = f"{kind}{values[0]:>11} {values[1]:>9} {values[2]:>9} {percent:>3}% {mount}"
-            if len(device) > 20 and "P" not in found:  # this df breaks the line after a long device name
-                await call.say(device)
-                device = ""
-            await call.say(f"{device:<20} {rest}")
-
-    @staticmethod
-    def _amount(kib: int, found: dict[str, str]) -> str:
-        return human(kib * 1024) if "h" in found else str(-(-kib // 1024) if "m" in found else kib)
-
-    @staticmethod
-    def _stored(call: Call, mount: str) -> int:
-        """Bytes of the file tree on that file system, without those mounted below it."""
-        nested = [m for *_, m in _MOUNTS if m != mount and _below(m, mount)]
-        nested = [m for m in nested if not any(_below(m, other) for other in nested if other != m)]
-        return call.files.used(mount) - sum(call.files.used(m) for m in nested)
 
     # ---- keys between the servers (9.1.1 step 4) ----
 
@@ -268,7 +171,3 @@ class PlatformCommands:
             await call.say(f"ERROR: SSH keys do not work on {server.name} ({server.address})")
         await call.say(f"SSH keys are NOT OK: {', '.join(server.name for server in bad)}")
         return 1
-
-
-def _below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")

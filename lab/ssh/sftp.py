@@ -12,14 +12,17 @@ from dataclasses import dataclass
 import asyncssh
 from asyncssh import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_WRITE, SFTPAttrs, SFTPName
 
+from lab.blob import Blob
+
+from .file_writer import FileWriter
 from .shell import home_of
-from .view import Entry, FileWriter, View
+from .view import Entry, View
 
 
 @dataclass(slots=True)
 class _Handle:
     path: str
-    content: bytes = b""
+    content: Blob | None = None
     writer: FileWriter | None = None
     append: bool = False
 
@@ -90,7 +93,7 @@ class TwinSftp(asyncssh.SFTPServer):
     def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> _Handle:
         name = self._path(path)
         if not pflags & (FXF_WRITE | FXF_APPEND):
-            return _Handle(name, content=self._view.content(name))
+            return _Handle(name, content=self._view.pages(name))
         exists = self._view.exists(name)
         if exists and pflags & FXF_CREAT and pflags & FXF_EXCL:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), name)
@@ -114,21 +117,21 @@ class TwinSftp(asyncssh.SFTPServer):
 
     def read(self, file_obj: object, offset: int, size: int) -> bytes:
         handle = self._handle(file_obj)
-        content = handle.content if handle.writer is None else handle.writer.data
-        return bytes(content[offset : offset + size])
+        content = handle.content if handle.writer is None else handle.writer
+        return b"" if content is None else content.read(offset, size)
 
     def write(self, file_obj: object, offset: int, data: bytes) -> int:
         handle = self._handle(file_obj)
         if handle.writer is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), handle.path)
-        handle.writer.write_at(len(handle.writer.data) if handle.append else offset, data)
+        handle.writer.write_at(handle.writer.size if handle.append else offset, data)
         return len(data)
 
     def fstat(self, file_obj: object) -> SFTPAttrs:
         handle = self._handle(file_obj)
         attrs = self._attrs(self._view.stat(handle.path))
         if handle.writer is not None:
-            attrs.size = len(handle.writer.data)
+            attrs.size = handle.writer.size
         return attrs
 
     def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
@@ -149,7 +152,7 @@ class TwinSftp(asyncssh.SFTPServer):
         if handle.writer is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), handle.path)
         if attrs.size is not None:
-            del handle.writer.data[attrs.size :]
+            handle.writer.resize(attrs.size)
         if attrs.permissions is not None:
             handle.writer.mode = stat.S_IMODE(attrs.permissions)
         if attrs.mtime is not None:

@@ -8,6 +8,7 @@ import posixpath
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from .streams import BrokenPipe, Collector, Empty, Lines, Pipe, Sink, Source
@@ -64,9 +65,15 @@ class Machine(Protocol):
 
     def commands(self) -> dict[str, Program]: ...
 
+    def wall(self, t: float) -> datetime:
+        """The calendar: the moment that is `t` twin seconds after the start."""
+        ...
+
     def password_is_right(self, user: str, password: str) -> bool: ...
 
     def record_command(self, user: str, text: str) -> None: ...
+
+    def record_su(self, user: str, by: str, *, ok: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,7 @@ class Shell:
     variables: dict[str, str] = field(default_factory=dict)
     login_name: str = ""
     depth: int = 0
+    umask: int = 0o022
 
     def __post_init__(self) -> None:
         home = home_of(self.user)
@@ -144,6 +152,7 @@ class Shell:
         }  # fmt: skip
         self.variables = {**defaults, **self.variables}
         self.files = self.machine.view(self.user)
+        self.files.umask = self.umask
 
     def child(self, *, user: str | None = None, login: bool = False) -> Shell:
         """A shell started by this one; `login` begins in the home directory with a fresh environment."""
@@ -159,6 +168,7 @@ class Shell:
             variables={} if login or user != self.user else dict(self.variables),
             login_name=self.login_name,
             depth=self.depth + 1,
+            umask=self.umask,
         )
 
     def path(self, name: str) -> str:

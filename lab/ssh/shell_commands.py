@@ -9,7 +9,13 @@ from .options import options
 from .shell import Call, CommandError, Program, Shell, ShellExit, home_of
 from .streams import Lines
 
-_USERS = {"root": (0, 0, "root"), "admusr": (500, 500, "admgrp")}
+_USERS = {
+    "root": (0, 0, "root"),
+    "admusr": (500, 500, "admgrp"),
+    "oper1": (501, 501, "oper1"),
+    "platcfg": (0, 0, "root"),
+}
+_LOGIN_PROGRAMS = {"platcfg": "/usr/TKLC/plat/bin/platcfg"}  # in the place of a shell
 _PRINTF = re.compile(r"%(-?\d*)(?:\.(\d+))?([sdibxX%])")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "a": "\a", '"': '"', "'": "'"}
 _ESCAPE = re.compile(r"\\(0?[0-7]{1,3}|.)")
@@ -177,6 +183,8 @@ def _unary(call: Call, sign: str, value: str) -> bool:
         return (sign == "-z") is (value == "")
     if sign == "-t":
         return call.shell.terminal is not None
+    if sign in ("-L", "-h"):
+        return call.files.is_link(call.path(value))
     if sign not in ("-e", "-f", "-d", "-s", "-r", "-w", "-x"):
         raise CommandError(f"{sign}: unary operator expected", 2)
     path = call.path(value)
@@ -203,6 +211,16 @@ def _binary(left: str, sign: str, right: str) -> bool:
     except ValueError as error:
         raise CommandError(f"{left} {right}: integer expression expected", 2) from error
     return {"-eq": a == b, "-ne": a != b, "-lt": a < b, "-le": a <= b, "-gt": a > b, "-ge": a >= b}[sign]
+
+
+async def umask(call: Call) -> int:
+    if not call.args:
+        await call.say(f"{call.shell.umask:04o}")
+        return 0
+    if not all(sign in "01234567" for sign in call.args[0]):
+        raise CommandError(f"{call.args[0]}: octal number out of range")
+    call.shell.umask = call.shell.files.umask = int(call.args[0], 8) & 0o777
+    return 0
 
 
 async def whoami(call: Call) -> int:
@@ -366,9 +384,13 @@ async def su(call: Call) -> int:
             return 1
         await call.shell.terminal.write(b"Password: ")
         answer = await call.shell.terminal.line(secret=True)
-        if not call.shell.machine.password_is_right(user, (answer or b"").decode(errors="replace")):
+        right = call.shell.machine.password_is_right(user, (answer or b"").decode(errors="replace"))
+        call.shell.machine.record_su(user, call.shell.user, ok=right)
+        if not right:
             raise CommandError("incorrect password")
     shell = call.shell.child(user=user, login=login)
+    if user in _LOGIN_PROGRAMS:
+        return await shell.call([_LOGIN_PROGRAMS[user]], call.io)
     if text is not None:
         return await _run_text(shell, text, call)
     if login:
@@ -378,7 +400,7 @@ async def su(call: Call) -> int:
 
 BUILT_IN = {
     "cd": cd, "exit": leave, "logout": leave, ":": good, "export": export, "unset": unset, "read": read,
-    "set": good, "command": command, "type": command, "umask": good, "trap": good,
+    "set": good, "command": command, "type": command, "umask": umask, "trap": good,
 }  # fmt: skip
 INSTALLED = {
     "/bin/pwd": pwd, "/bin/true": good, "/bin/false": bad, "/bin/echo": echo, "/usr/bin/printf": printf,

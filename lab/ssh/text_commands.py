@@ -256,6 +256,7 @@ async def _in_place(call: Call, order: _Order, commands: list[Command], script: 
         try:
             if order.suffix:
                 call.files.copy(path, _backup(path, order.suffix), preserve=True)
+            call.files.detach(path)  # the new file takes the place of a link
             writer = call.files.writer(path)
         except OSError as error:
             folder = posixpath.dirname(name) or "."

@@ -27,6 +27,16 @@ class Terminal:
         self._skip_newline = False
         self.echo = True
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows; 80 and 24 when the client did not say."""
+        columns, rows = self._process.term_size[:2]
+        return columns or 80, rows or 24
+
+    async def key(self) -> int:
+        """The next byte as it was typed, for full-screen programs. Raises HangUp when the channel ends."""
+        return await self._key()
+
     async def write(self, data: bytes) -> None:
         """Output processing: LF becomes CR LF."""
         self._process.stdout.write(data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))

@@ -2,7 +2,7 @@
 
 The tree stores no owners: everything belongs to root except the home of admusr. admusr may also change what
 lies directly under /tmp and /var/TKLC/upgrade (group admgrp; an assumption, so that `scp` of an image as
-admusr works as in 4.6.3.1). /var/camiant/iso is root's, hence `sudo cp` in 9.1.1 step 8.
+admusr works as in 4.6.3.1). /var/camiant/iso is root's, hence `sudo cp` in 9.1.1 step 8. On PM&C the same goes for smacftpusr's home (4.6.2).
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from lab.blob import Blob
 from lab.files import UPGRADE_DIR, File, FileTree
 
-from .streams import CHUNK
+from .file_writer import FileReader, FileWriter, as_file, md5_of
 
-_SHARED = ("/tmp", UPGRADE_DIR)
-_PUBLISH_EVERY = (
-    1 << 20
-)  # bytes: a growing file shows its size to other sessions in these steps, or in quarters
+_SHARED = ("/tmp", UPGRADE_DIR, "/var/TKLC/smac/image/isoimages/home/smacftpusr")
 _FOLDER_SIZE = 4096
 
 
@@ -36,61 +34,11 @@ class Entry:
     mode: int
     owner: str
     group: str
+    link: str = ""  # what a symbolic link holds; only `lstat` says it
 
 
 def _fail(number: int, path: str) -> OSError:
     return OSError(number, os.strerror(number), path)
-
-
-class FileWriter:
-    """Writes a file from its beginning or end; it exists from the opening on and is recorded at `close`."""
-
-    def __init__(self, tree: FileTree, path: str, start: bytes, mode: int, now: Callable[[], float]) -> None:
-        self._tree, self._path, self._now = tree, path, now
-        self.mode = mode
-        self.mtime: float | None = None  # twin seconds; None = when it was last written
-        self.data = bytearray(start)
-        self._published = -1
-        self._closed = False
-        self._publish(quiet=True)
-
-    async def write(self, data: bytes) -> None:
-        self.data += data
-        self._grown()
-
-    def write_at(self, offset: int, data: bytes) -> None:
-        """A gap before `offset` is filled with zero bytes."""
-        if offset > len(self.data):
-            self.data.extend(bytes(offset - len(self.data)))
-        self.data[offset : offset + len(data)] = data
-        self._grown()
-
-    def _grown(self) -> None:
-        if len(self.data) - self._published >= max(_PUBLISH_EVERY, self._published // 4):
-            self._publish(quiet=True)
-
-    def _publish(self, *, quiet: bool) -> None:
-        content = bytes(self.data)
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        mtime = self._now() if self.mtime is None else self.mtime
-        self._tree.put(self._path, File(len(content), md5, content, mtime, self.mode), quiet=quiet)
-        self._published = len(content)
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._publish(quiet=False)
-
-
-class FileReader:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._at = 0
-
-    async def read(self) -> bytes:
-        data = self._content[self._at : self._at + CHUNK]
-        self._at += len(data)
-        return data
 
 
 class View:
@@ -100,6 +48,7 @@ class View:
         self._tree = tree
         self.user = user
         self.now = now
+        self.umask = 0o022
 
     # ---- rights ----
 
@@ -110,7 +59,7 @@ class View:
             above = posixpath.dirname(above)
             if above in self._tree:
                 raise _fail(errno.ENOTDIR, path)
-        if self.user != "root" and (path.startswith(("/root/", "/etc/shadow"))):
+        if self.user != "root" and path.startswith("/root/"):
             raise _fail(errno.EACCES, path)
 
     def _is_mine(self, path: str) -> bool:
@@ -155,14 +104,30 @@ class View:
         owner, group = ("admusr", "admgrp") if home else ("root", "root")
         name = posixpath.basename(path) or "/"
         if self.is_folder(path):
-            mode = {"/root": 0o550, "/home/admusr": 0o700, "/tmp": 0o1777, UPGRADE_DIR: 0o775}.get(
-                path, 0o755
-            )
+            usual = {"/root": 0o550, "/home/admusr": 0o700, "/tmp": 0o1777, UPGRADE_DIR: 0o775}
+            own = self._tree.dir_mode(path)
+            mode = usual.get(path, 0o755) if own is None else own
             return Entry(
                 name, True, _FOLDER_SIZE, 0.0, mode, owner, "admgrp" if path == UPGRADE_DIR else group
             )
         file = self._file(path)
         return Entry(name, False, file.size, file.mtime, file.mode, owner, group)
+
+    def is_link(self, path: str) -> bool:
+        self._may_enter(path)
+        return self._tree.is_link(path)
+
+    def real(self, path: str) -> str:
+        """The path that a link leads to."""
+        self._may_enter(path)
+        return self._tree.real(path)
+
+    def lstat(self, path: str) -> Entry:
+        """Of the link itself, where the path is one."""
+        if not self.is_link(path):
+            return self.stat(path)
+        text = self._tree.link_text(path)
+        return Entry(posixpath.basename(path), False, len(text), 0.0, 0o777, "root", "root", text)
 
     def names(self, path: str) -> list[str]:
         """What lies in a folder, without `.` and `..`, sorted."""
@@ -176,24 +141,33 @@ class View:
         return self._tree.list(path)
 
     def content(self, path: str) -> bytes:
-        """The bytes of a file; of an image the twin knows only size and checksum: EIO."""
-        content = self._readable(path).content
-        if content is None:
+        """The bytes of a file; of an image that was there from the start the twin knows only size and checksum: EIO."""
+        file = self._readable(path)
+        return file.content if file.content is not None else self._blob(file, path).read(0, file.size)
+
+    @staticmethod
+    def _blob(file: File, path: str) -> Blob:
+        pages = file.pages
+        if pages is None:
             raise _fail(errno.EIO, path)
-        return content
+        return pages
+
+    def pages(self, path: str) -> Blob:
+        """The content in pages, not to be changed; raises as `content` does."""
+        return self._blob(self._readable(path), path)
 
     def reader(self, path: str) -> FileReader:
-        return FileReader(self.content(path))
+        return FileReader(self.pages(path))
 
     def digest(self, path: str, algorithm: str) -> str:
         """MD5, SHA-1 or SHA-256 in hex. Of an image the SHA ones are derived: equal for equal MD5 and size."""
         file = self._readable(path)
         if algorithm == "md5":
             return file.md5
-        content = file.content
-        if content is None:
-            content = f"image {file.md5} {file.size}".encode()
-        return hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
+        found = hashlib.new(algorithm, usedforsecurity=False)
+        for piece in file.pages or (f"image {file.md5} {file.size}".encode(),):
+            found.update(piece)
+        return found.hexdigest()
 
     def used(self, folder: str) -> int:
         """Bytes of all files under `folder`."""
@@ -207,18 +181,20 @@ class View:
         if self._tree.is_dir(path):
             raise _fail(errno.EISDIR, path)
         self._may_change_in(path)
-        start, mode = b"", 0o644
+        start, mode = Blob(), 0o666 & ~self.umask
         if path in self._tree:
             mode = self._tree.stat(path).mode
             if append or keep:
-                start = self.content(path)
+                start = self.pages(path).copy()
         return FileWriter(self._tree, path, start, mode, self.now)
 
     def resize(self, path: str, size: int) -> None:
         """Cut off or fill up with zero bytes; creates the file."""
         self._may_change_in(path)
-        start = self.content(path) if path in self._tree else b""
-        self._tree.write(path, start[:size].ljust(size, b"\0"))
+        start = self.pages(path).copy() if path in self._tree else Blob()
+        mode = self._tree.stat(path).mode if path in self._tree else 0o644
+        start.resize(size)
+        self._tree.put(path, as_file(start, md5_of(start).hexdigest(), self.now(), mode))
 
     def touch(self, path: str, mtime: float | None = None) -> None:
         self._may_change_in(path)
@@ -234,39 +210,85 @@ class View:
             raise _fail(errno.ENOENT, path)
         if not self._is_mine(path):
             raise _fail(errno.EPERM, path)
-        if path in self._tree:
-            self._tree.chmod(path, mode)
+        self._tree.chmod(path, mode)
 
     def copy(self, source: str, target: str, *, preserve: bool) -> None:
-        """A file to a file name; `preserve` keeps the time."""
-        self._readable(source)
+        """A file to a file name; `preserve` keeps time and mode, else a new file obeys the umask."""
+        file = self._readable(source)
         if self._tree.is_dir(target):
             raise _fail(errno.EISDIR, target)
         self._may_change_in(target)
+        mode = self._tree.stat(target).mode if target in self._tree else file.mode & ~self.umask
         self._tree.copy(source, target, preserve=preserve)
+        if not preserve:
+            self._tree.chmod(target, mode)
+
+    def copy_link(self, source: str, target: str) -> None:
+        """The link itself, not what it leads to."""
+        self._may_change_in(target)
+        if target in self._tree:
+            self._tree.delete(target)
+        self._tree.symlink(target, self._tree.link_text(source))
 
     def rename(self, source: str, target: str) -> None:
-        """Files only: the tree cannot move folders (EPERM)."""
+        """A file replaces what is there under the new name, a link too; a folder needs a name that is free."""
         self._may_enter(source)
         if self._tree.is_dir(source):
-            raise _fail(errno.EPERM, source)
+            self._move_folder(source, target)
+            return
+        if self._tree.is_link(source):
+            self.copy_link(source, target)
+            self._tree.delete(source)
+            return
         file = self._file(source)
         self._may_change_in(source)
         if self._tree.is_dir(target):
             raise _fail(errno.EISDIR, target)
         self._may_change_in(target)
         if source != target:
+            self.detach(target)
             self._tree.put(target, replace(file, percent=None))
             self._tree.delete(source)
 
+    def _move_folder(self, source: str, target: str) -> None:
+        self._may_change_in(source)
+        self._may_change_in(target)
+        if self.exists(target):
+            raise _fail(errno.EEXIST, target)
+        self._tree.move_dir(source, target)
+
+    def detach(self, path: str) -> None:
+        """Remove a link that stands where a file is to be put: it is replaced, not followed."""
+        self._may_change_in(path)
+        if self._tree.is_link(path):
+            self._tree.delete(path)
+
+    def remove_all(self, path: str) -> None:
+        """rm -r."""
+        if not self.is_link(path) and self.is_folder(path):
+            for name in self.names(path):
+                self.remove_all(posixpath.join(path, name))
+            self._may_change_in(path)
+            self._tree.rmdir(path)
+        else:
+            self.remove(path)
+
+    def rmdir(self, path: str) -> None:
+        if not self.is_folder(path):
+            raise _fail(errno.ENOTDIR if self.exists(path) else errno.ENOENT, path)
+        self._may_change_in(path)
+        self._tree.rmdir(path)
+
     def remove(self, path: str) -> None:
-        self._file(path)
+        if not self.is_link(path):
+            self._file(path)
         self._may_change_in(path)
         self._tree.delete(path)
 
-    def mkdir(self, path: str) -> None:
+    def mkdir(self, path: str, mode: int | None = None) -> None:
         self._may_enter(path)
         if self.exists(path):
             raise _fail(errno.EEXIST, path)
         self._may_change_in(path)
-        self._tree.mkdir(path)
+        own = 0o777 & ~self.umask if mode is None else mode
+        self._tree.mkdir(path, None if own == 0o755 else own)
