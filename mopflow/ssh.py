@@ -14,23 +14,28 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import paramiko
 from pydantic import SecretStr
 
+from mopflow.channel import Conversation
 from mopflow.errors import (
     BadInput,
     CommandFailed,
     IdentityChanged,
     LoginRefused,
+    LoginsSpent,
     MayHaveRun,
     Unreachable,
 )
+from mopflow.feed import LostError, Watch, feed
 from mopflow.secrets import SecretRef, Vault, forms
+from mopflow.sftp import SftpFiles
 from mopflow.site import Server, Site
 from mopflow.wire import Wire
 
@@ -38,6 +43,7 @@ CONNECT, BANNER, HANDSHAKE, AUTH, CHANNEL = 15.0, 60.0, 60.0, 60.0, 15.0
 CHANNELS = 8  # commands at once on one connection; OpenSSH refuses more than 10 (MaxSessions)
 REFUSING = 5.0  # seconds that a server may refuse a further channel
 KEEPALIVE = 15
+QUIET = 60.0  # seconds without a byte after which a transfer counts as lost
 SILENT = 45_000  # milliseconds without an acknowledgement after which the kernel gives a connection up
 UNANSWERED = 3  # logins in a row that ended without an answer, after which a password counts as refused
 STARS = "********"
@@ -53,6 +59,9 @@ logging.getLogger(_WIRE).setLevel(logging.CRITICAL)
 
 Record = Callable[[str, str, str, "Reply | None"], None]
 Answers = Sequence[tuple[re.Pattern[str], SecretStr | str]]
+SecretsOf = Callable[
+    [str, str], Sequence[SecretRef]
+]  # (server, user): the passwords that may be right, likeliest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +91,26 @@ class Logins:
         self._accounts: dict[tuple[str, int, str], _Account] = {}
 
     def spend(self, server: Server, user: str, per_hour: int) -> None:
-        """Take one login from the budget. Raises LoginRefused when none is left."""
+        """Take one login from the budget. Raises LoginsSpent when none is left."""
         with self._lock:
             tries, now = self._of(server, user).tries, time.monotonic()
             while tries and now - tries[0] >= 3600:
                 tries.popleft()
             if len(tries) >= per_hour:
                 wait = int((3600 - (now - tries[0])) // 60) + 1
-                raise LoginRefused(
+                raise LoginsSpent(
                     server.name,
                     user,
                     f"our own limit of {per_hour} logins per hour (ssh.logins_per_hour) is used up; "
                     f"the next is possible in {wait} min",
                 )
             tries.append(now)
+
+    def left(self, server: Server, user: str, per_hour: int) -> int:
+        """How many logins the budget still has at this moment."""
+        with self._lock:
+            now = time.monotonic()
+            return per_hour - sum(now - at < 3600 for at in self._of(server, user).tries)
 
     def may_send(self, server: Server, user: str, password: SecretStr) -> None:
         """Raises LoginRefused when this password was refused already."""
@@ -110,6 +125,12 @@ class Logins:
     def refused(self, server: Server, user: str, password: SecretStr) -> None:
         with self._lock:
             self._of(server, user).refused.append(password)
+
+    def pardon(self, server: Server, user: str, password: SecretStr) -> None:
+        """The account has got this password, or has it again: that it was refused before says nothing any more."""
+        with self._lock:
+            account = self._of(server, user)
+            account.refused = [other for other in account.refused if other != password]
 
     def unanswered(self, server: Server, user: str, password: SecretStr) -> bool:
         """Note a login whose answer was lost; True when it now counts as refused.
@@ -157,7 +178,9 @@ class Servers:
 
     `base` is the directory of the site file, from which its relative paths count. `user_of` names the login user of
     a server at this moment (it follows the release that the server runs); default is `ssh.user`. `record` is told
-    every command with its reply (None when the reply was lost), secrets struck.
+    every command with its reply (None when the reply was lost), secrets struck. `secrets_of` names the passwords
+    that an account may have at this moment, likeliest first (4.6.5 may have set a new one); each is tried at most
+    once. Default is the one that the site file names under `ssh`.
 
     Every method raises, before anything was run: Unreachable, LoginRefused, IdentityChanged, BadInput. It raises
     MayHaveRun when the command was sent and the connection or the deadline ended before its exit status came: then
@@ -172,6 +195,7 @@ class Servers:
         user_of: Callable[[str], str] | None = None,
         record: Record | None = None,
         logins: Logins = LOGINS,
+        secrets_of: SecretsOf | None = None,
     ) -> None:
         self._access = site.ssh
         self._servers = {server.name: server for server in site.servers}
@@ -188,7 +212,9 @@ class Servers:
         self._user_of = user_of or (lambda _server: site.ssh.user)
         self._record = record
         self._logins = logins
+        self._secrets_of = secrets_of
         self._lines: dict[tuple[str, str], _Line] = {}  # by server and user
+        self._transfers: set[paramiko.Transport] = set()  # their own connections
         self._closed = False
 
     # ---- what the rest of mopflow uses ----
@@ -213,17 +239,162 @@ class Servers:
         """Run `command` on a terminal and answer its prompts, in this order, each once.
 
         A pattern is searched in what was printed since the previous answer; nothing is sent before its prompt is
-        there. A command that ends before all prompts came is an ordinary Reply. One that asks again after all
-        answers were given is interrupted (MayHaveRun): an answer that was not good is never repeated. Secret
+        there. A command that ends before all prompts came is an ordinary Reply. One that asks again for what was
+        answered is interrupted (MayHaveRun): an answer that was not good is never repeated. Secret
         answers are struck from the Reply, should the server echo them.
         """
         return self._carry_out(server, command, timeout, answers)
+
+    def prove(self, name: str, user: str, password: SecretStr, *, timeout: float = 60) -> None:
+        """Log in with this password over a connection of its own, and see a command run there.
+
+        One try, from the budget; nothing is kept of it, and the kept connection is not touched. Raises LoginRefused
+        when the server refuses the password or gives no session for it, Unreachable when there was no answer.
+        """
+        server = self._server(name)
+        transport = self._shake_hands(server)
+        try:
+            self._send_password(transport, server, user, password, "the password")
+            reply = self._exchange(
+                _open_session(transport), time.monotonic() + timeout, name, "id -un", None, self._vault.strike
+            )
+        except MayHaveRun as lost:
+            raise Unreachable(name, f"lost after the login of {user} ({lost})") from None
+        except (paramiko.SSHException, OSError, EOFError) as lost:
+            raise Unreachable(name, f"no session after the login of {user} ({_reason(lost)})") from lost
+        finally:
+            transport.close()
+        self._tell(name, user, "id -un", reply)
+        if reply.status != 0 or reply.stdout.split()[-1:] != [user]:
+            said = " ".join((reply.stderr or reply.stdout).split())
+            raise LoginRefused(
+                name, user, f"the password is accepted, but no command can be run: {said[:200]}"
+            )
+
+    def logins_left(self, name: str, user: str) -> int:
+        """How many more logins our own budget allows this hour."""
+        return self._logins.left(self._server(name), user, self._access.logins_per_hour)
+
+    def will_try(self, name: str, user: str, password: SecretStr) -> None:
+        """Say that this password is about to be given to the server by another way than a login (`su`).
+
+        It counts like a login. Raises LoginRefused when it was refused before, LoginsSpent when none is left.
+        """
+        server = self._server(name)
+        self._logins.may_send(server, user, password)
+        self._logins.spend(server, user, self._access.logins_per_hour)
+
+    def was_refused(self, name: str, user: str, password: SecretStr) -> None:
+        """Say that a password that `will_try` announced was refused: it is not sent again."""
+        self._logins.refused(self._server(name), user, password)
+
+    def pardon(self, name: str, user: str, password: SecretStr) -> None:
+        """Say that the account was given this password just now: it may be tried although it was refused before."""
+        self._logins.pardon(self._server(name), user, password)
+
+    def feed(self, server: str, command: str, blocks: Iterable[bytes], *, quiet: float = QUIET) -> Reply:
+        """Run `command` with `blocks` as its input, over a connection of its own (one login; see `mopflow.feed`).
+
+        It has no deadline over all: it is lost when nothing moved for `quiet` seconds. A command that ends before it
+        has read everything is an ordinary Reply. What `blocks` raises passes through; the command then sees the end
+        of its input or of its connection.
+        """
+        there, user = self._server(server), self._login_user(server)
+        struck = self._vault.strike(command)
+        with self._own_connection(there, user) as transport:
+            try:
+                channel = _open_session(transport)
+            except (paramiko.SSHException, OSError, EOFError) as lost:
+                raise Unreachable(server, f"no channel ({_reason(lost)})") from lost
+            try:
+                status, out, err = feed(channel, command, blocks, quiet)
+            except LostError as lost:
+                self._tell(server, user, struck, None)
+                raise MayHaveRun(f"{server}: `{struck}` was sent its input, but {lost}") from None
+        reply = Reply(status, self._vault.strike(out), self._vault.strike(err))
+        self._tell(server, user, struck, reply)
+        return reply
+
+    @contextmanager
+    def sftp(self, server: str, *, quiet: float = QUIET) -> Iterator[SftpFiles]:
+        """Files of an account that has no shell, over a connection of its own (one login).
+
+        What is asked of it raises MayHaveRun when the connection ends or nothing moves for `quiet` seconds.
+        """
+        there, user = self._server(server), self._login_user(server)
+        with self._own_connection(there, user) as transport, Watch(transport, quiet) as watch:
+            try:
+                client = paramiko.SFTPClient.from_transport(transport)
+            except (paramiko.SSHException, OSError, EOFError) as lost:
+                raise Unreachable(server, f"no SFTP ({_reason(lost)})") from lost
+            if client is None:
+                raise Unreachable(server, "no SFTP (the server gave no channel)")
+            yield SftpFiles(client, server, watch)
+
+    def login_user(self, server: str) -> str:
+        """Who logs in to the server at this moment (10.5: root)."""
+        return self._login_user(server)
+
+    def password_of(self, server: str) -> SecretStr:
+        """The password of its login user, for the prompt of a server that logs in to it. Raises BadInput."""
+        refs = self._passwords_of(self._server(server), self._login_user(server))
+        if not refs:
+            raise BadInput(f"ssh.root_password: missing; it is needed for the login of root on {server}")
+        return self._vault.get(refs[0])
+
+    def spend_login(self, server: str) -> None:
+        """Count a login that another server makes on our behalf. Raises LoginRefused when the budget is used up."""
+        self._logins.spend(self._server(server), self._login_user(server), self._access.logins_per_hour)
+
+    def known_hosts_of(self, server: str) -> str:
+        """Lines of known_hosts for one server as we know it, so that another server can check it, too."""
+        there = self._server(server)
+        lines = [f"{_host(there)} {key.get_name()} {key.get_base64()}\n" for key in self._known_keys(there)]
+        if not lines:
+            raise BadInput(
+                f"ssh.known_hosts: {self._access.known_hosts} has no key of {_host(there)} ({server})"
+            )
+        return "".join(lines)
+
+    @contextmanager
+    def session(
+        self, server: str, command: str, *, terminal: tuple[int, int] | None = None
+    ) -> Iterator[Conversation]:
+        """Run `command` and talk with it, on the kept connection; see `Conversation`.
+
+        `terminal`: columns and rows of an xterm on which it runs; None: without a terminal. The channel is closed with
+        the block, which hangs a terminal up: nothing that runs on it stays. Raises MayHaveRun once it was sent.
+        """
+        user, what = self._login_user(server), self._vault.strike(command)
+        line = self._lines.setdefault((server, user), _Line())
+        with line.room:
+            channel = self._channel(self._server(server), user, line)
+            lost, sent, reply = partial(_lost_session, server, what), False, None
+            try:
+                if terminal is not None:
+                    self._terminal(channel, server, time.monotonic() + CHANNEL, "xterm", *terminal)
+                sent = True
+                try:
+                    with _closing_at(channel, time.monotonic() + CHANNEL):
+                        channel.exec_command(command)
+                except (paramiko.SSHException, OSError, EOFError) as wrong:
+                    raise lost(_reason(wrong)) from None
+                yield Conversation(channel, lost)
+                if channel.exit_status_ready() and channel.exit_status >= 0:
+                    reply = Reply(channel.exit_status, "", "")  # its bytes are kept by whoever talked with it
+            finally:
+                with suppress(EOFError, OSError, paramiko.SSHException):  # the connection may be gone already
+                    channel.close()
+                if sent:
+                    self._tell(server, user, what, reply)
 
     def close(self) -> None:
         """Close all connections. Commands of other threads end as MayHaveRun."""
         self._closed = True
         for line in list(self._lines.values()):
             line.drop()
+        for transport in list(self._transfers):
+            transport.close()
 
     # ---- one command ----
 
@@ -254,10 +425,18 @@ class Servers:
         self._tell(name, user, strike(command), reply)
         return reply
 
-    def _terminal(self, channel: paramiko.Channel, name: str, ends: float) -> None:
+    def _terminal(
+        self,
+        channel: paramiko.Channel,
+        name: str,
+        ends: float,
+        kind: str = "vt100",
+        columns: int = 200,
+        rows: int = 50,
+    ) -> None:
         try:
             with _closing_at(channel, ends):
-                channel.get_pty("vt100", 200, 50)
+                channel.get_pty(kind, columns, rows)
         except (paramiko.SSHException, OSError, EOFError) as lost:
             raise Unreachable(name, f"no terminal ({_reason(lost)})") from lost
 
@@ -274,7 +453,7 @@ class Servers:
             reply = _Exchange(channel, ends, answers).run(command)
         except _LostError as lost:
             raise MayHaveRun(
-                f"{name}: `{strike(command)}` was sent, but {lost}; look at the server before it is sent again"
+                f"{name}: `{strike(command)}` was sent, but {strike(str(lost))}; look at the server before it is sent again"
             ) from None
         return Reply(reply.status, strike(reply.stdout), strike(reply.stderr))
 
@@ -290,11 +469,14 @@ class Servers:
         own = self._own.get(name)
         return own[0] if own is not None else self._user_of(name)
 
-    def _password_of(self, server: Server, user: str) -> SecretRef | None:
+    def _passwords_of(self, server: Server, user: str) -> Sequence[SecretRef]:
         own = self._own.get(server.name)
         if own is not None:
-            return own[1]
-        return self._access.root_password if user == "root" else self._access.password
+            return (own[1],)
+        if self._secrets_of is not None:
+            return self._secrets_of(server.name, user)
+        ref = self._access.root_password if user == "root" else self._access.password
+        return () if ref is None else (ref,)
 
     def _server(self, name: str) -> Server:
         try:
@@ -328,6 +510,21 @@ class Servers:
                 line.drop()
                 line.transport = self._connect(server, user)
             return line.transport
+
+    @contextmanager
+    def _own_connection(self, server: Server, user: str) -> Iterator[paramiko.Transport]:
+        """A connection for one transfer; closed at its end."""
+        if self._closed:
+            raise Unreachable(server.name, "the connections of this run are closed already")
+        transport = self._connect(server, user)
+        self._transfers.add(transport)
+        try:
+            if self._closed:  # closed while we logged in
+                raise Unreachable(server.name, "the connections of this run are closed already")
+            yield transport
+        finally:
+            self._transfers.discard(transport)
+            transport.close()
 
     def _connect(self, server: Server, user: str) -> paramiko.Transport:
         transport = self._shake_hands(server)
@@ -406,22 +603,28 @@ class Servers:
     # ---- login ----
 
     def _log_in(self, transport: paramiko.Transport, server: Server, user: str) -> None:
-        """Key first, then password; each at most once."""
+        """Key first, then passwords; each at most once."""
         key, why = self._key(), None
         if key is not None:
             self._logins.spend(server, user, self._access.logins_per_hour)
             why = self._offer_key(transport, server, user, key)
             if why is None:
-                return
+                return None
             why = f"key {self._access.key}: {why}"
             if not transport.is_active():
                 raise LoginRefused(server.name, user, why)
-        ref = self._password_of(server, user)
-        if ref is None and why is not None:
+        refs = self._passwords_of(server, user)
+        if not refs and why is not None:
             raise LoginRefused(server.name, user, f"{why}; no ssh.root_password is given")
-        if ref is None:
+        if not refs:
             raise BadInput(f"ssh.root_password: missing; it is needed for the login of root on {server.name}")
-        self._offer_password(transport, server, user, ref)
+        for ref in refs[:-1]:
+            try:
+                return self._offer_password(transport, server, user, ref)
+            except LoginRefused:
+                if not transport.is_active():
+                    raise  # the server hung up; the next password waits for the next connection
+        return self._offer_password(transport, server, user, refs[-1])
 
     def _key(self) -> paramiko.PKey | None:
         if self._access.key is None:
@@ -466,7 +669,12 @@ class Servers:
         except (paramiko.SSHException, OSError, EOFError) as wrong:
             if _answer_lost(wrong) and not self._logins.unanswered(server, user, password):
                 raise Unreachable(server.name, f"lost during the login ({_reason(wrong)})") from None
-            if not isinstance(wrong, paramiko.BadAuthenticationType):
+            # Where only keyboard-interactive is allowed, the library sends the password that way, and raises
+            # BadAuthenticationType all the same when it was refused.
+            unsent = isinstance(wrong, paramiko.BadAuthenticationType) and (
+                "keyboard-interactive" not in wrong.allowed_types
+            )
+            if not unsent:
                 self._logins.refused(server, user, password)
             raise LoginRefused(server.name, user, f"{what}: {_reason(wrong)}") from None
         if more:
@@ -541,16 +749,25 @@ class _Exchange:
         if self._answers:
             prompt, answer = self._answers[0]
             if prompt.search(fresh) is None:
+                self._refuse_to_repeat(fresh, self._prompts[: -len(self._answers)])
                 return
             self._answers.popleft()
             self._answered = len(text)
             self._send(answer.get_secret_value() if isinstance(answer, SecretStr) else answer)
             return
-        last = fresh.rsplit("\n", 1)[-1]
-        if last and any(prompt.search(last) for prompt in self._prompts):
+        self._refuse_to_repeat(fresh, self._prompts)
+
+    def _refuse_to_repeat(self, fresh: str, answered: Sequence[re.Pattern[str]]) -> None:
+        """It asks again for what was answered: interrupt it, and say what it had printed before."""
+        said, _, last = fresh.rpartition("\n")
+        if last and any(prompt.search(last) for prompt in answered):
             with suppress(OSError, EOFError, paramiko.SSHException):  # already lost is no worse
                 self._channel.send(b"\x03")
-            raise _LostError("it asked again for what was answered, and was interrupted")
+            because = " ".join(said.split())[-200:]
+            raise _LostError(
+                "it asked again for what was answered, and was interrupted"
+                + (f" (it had said: {because})" if because else "")
+            )
 
     def _send(self, answer: str) -> None:
         self._channel.settimeout(max(0.1, self._ends - time.monotonic()))
@@ -598,6 +815,10 @@ def _refused(transport: paramiko.Transport, wrong: paramiko.SSHException) -> boo
     if isinstance(wrong, paramiko.ChannelException):
         return True
     return transport.is_active() and str(wrong) == "Unable to open channel."
+
+
+def _lost_session(server: str, command: str, why: str) -> MayHaveRun:
+    return MayHaveRun(f"{server}: `{command}` was run, but {why}; look at the server before it is run again")
 
 
 @contextmanager
