@@ -212,12 +212,20 @@ class Standing(StrEnum):
     UNEXPECTED = "unexpected"
 
 
+JUST_SEEN = "just seen, looking again"
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     alarm: Alarm
     cluster: str | None  # of this site; None: a source that the site file does not know
     standing: Standing
     why: str
+
+    @property
+    def in_doubt(self) -> bool:
+        """Nobody lists it, and it was seen too few times to say so."""
+        return self.standing is Standing.EXPECTED and self.why == JUST_SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +346,7 @@ class AlarmWatch:
                     )
                 )
             elif count < self.readings:
-                result.append(Judged(item.alarm, item.cluster, Standing.EXPECTED, "just seen, looking again"))
+                result.append(Judged(item.alarm, item.cluster, Standing.EXPECTED, JUST_SEEN))
             else:
                 result.append(item)
         for key in set(self._unexplained) - seen:

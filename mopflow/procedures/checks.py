@@ -13,7 +13,7 @@ from mopflow.system import Kind, Stage
 _APPL_TYPES = {Kind.CMP: "cmp", Kind.MPE: "mpe", Kind.MPE_LI: "mpe-li", Kind.MRA: "mra"}
 
 
-def _picture(here: Here, page: Page, label: str) -> None:
+def picture(here: Here, page: Page, label: str) -> None:
     if label not in here.memo:
         here.console.screenshot(page, here.shots().next(label))
         here.memo[label] = True
@@ -22,7 +22,7 @@ def _picture(here: Here, page: Page, label: str) -> None:
 def alarms_understood(here: Here) -> Finding:
     """9.1.1/1, 10.2/1: no alarm that nobody has understood stands; the picture is kept."""
     here.memo["rule"] = "R15"
-    _picture(here, Page.ACTIVE_ALARMS, "active-alarms")
+    picture(here, Page.ACTIVE_ALARMS, "active-alarms")
     bad = here.reading.unexplained()
     if bad:
         return Finding.no(
@@ -31,13 +31,18 @@ def alarms_understood(here: Here) -> Finding:
                 f"{j.alarm.number} {j.alarm.severity.word} on {j.alarm.source}: {j.alarm.text}" for j in bad
             )
         )
+    doubtful = [j for j in here.reading.judged if j.in_doubt]
+    if doubtful:  # one reading is too few to hold for it, and too few to pass it
+        return Finding.unknown(
+            "looking again at " + ", ".join(f"{j.alarm.number} on {j.alarm.source}" for j in doubtful)
+        )
     return Finding.yes(f"{len(here.reading.judged)} active alarms, all understood or expected")
 
 
 def topology_agrees(here: Here) -> Finding:
     """9.1.1/2 and R17: clusters, servers, kinds and the primary/secondary marks are those of the site file."""
     here.memo["rule"] = "R17"
-    _picture(here, Page.TOPOLOGY, "topology")
+    picture(here, Page.TOPOLOGY, "topology")
     site = here.site
     rows = {row.cluster: row for row in here.console.topology()}
     wrong = []
@@ -133,13 +138,13 @@ def about_is_target(here: Here) -> Finding:
     release = here.console.about()
     if not release.same_build(here.site.target_release):
         return Finding.no(f"Help > About shows {release}, not {here.site.target}")
-    _picture(here, Page.ABOUT, "about")
+    picture(here, Page.ABOUT, "about")
     return Finding.yes(f"Help > About shows {release}")
 
 
 def switched_alarms(here: Here) -> Finding:
     """9.1.1/15: 70025 may stand until all CMPs are upgraded; nothing that no row lists."""
-    _picture(here, Page.ACTIVE_ALARMS, "active-alarms")
+    picture(here, Page.ACTIVE_ALARMS, "active-alarms")
     return alarms_explained(here)
 
 
@@ -184,7 +189,7 @@ def upgrade_verified(here: Here) -> Finding:
 
 def only_mixed_version(here: Here) -> Finding:
     """9.1.2/5: of the upgrade's alarms only 70500 may stand."""
-    _picture(here, Page.ACTIVE_ALARMS, "active-alarms")
+    picture(here, Page.ACTIVE_ALARMS, "active-alarms")
     return alarms_explained(here)
 
 
@@ -228,7 +233,7 @@ def segment_ready(here: Here) -> Finding:
     found = images.images_right(here, names)
     if not found.is_yes:
         return found
-    _picture(here, Page.UPGRADE_MANAGER, "upgrade-manager")
+    picture(here, Page.UPGRADE_MANAGER, "upgrade-manager")
     said = "; ".join(here.states[c.name].why for c in names)
     return Finding.yes(f"{said}; {found.evidence}")
 
