@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from mopflow.acts import kit
@@ -170,8 +170,35 @@ def _partial(here: Here, rows: dict[str, IsoRow], image_type: ImageType) -> list
     ]
 
 
-def upload(image_type: ImageType) -> Deed:
-    """Upload ISO to the servers of the type that lack it, from one that has it.
+def all_uploaded(here: Here, image_type: ImageType, targets: Collection[str]) -> Finding:
+    """4.6.3.1: the console shows exactly the target's image, whole, on these servers."""
+    rows = rows_by_server(here)
+    file = here.site.medium(image_type).file
+    wrong = []
+    for name in targets:
+        shown = rows[name].images
+        if [image.file for image in shown] != [file]:
+            wrong.append(f"{name} shows {', '.join(image.file for image in shown) or 'no image'}")
+        elif shown[0].percent not in (None, 100):
+            wrong.append(f"{name} {shown[0].percent}%")
+    if wrong:
+        return Finding.no("; ".join(wrong))
+    return Finding.yes(f"the console shows {file} on {', '.join(targets)}")
+
+
+def being_uploaded(here: Here, targets: Collection[str]) -> Finding:
+    partial = [
+        f"{name} {image.percent}%"
+        for name, row in rows_by_server(here).items()
+        if name in targets
+        for image in row.images
+        if image.percent is not None and image.percent < 100
+    ]
+    return Finding.yes("; ".join(partial)) if partial else Finding.no("nothing is being uploaded")
+
+
+def upload(image_type: ImageType, targets: Collection[str] | None = None) -> Deed:
+    """Upload ISO to the servers of the type that lack it (of `targets`, when given), from one that has it.
 
     Raises ActRefused when no server has the image (4.6.3.1 brings it to one of each type).
     """
@@ -180,7 +207,7 @@ def upload(image_type: ImageType) -> Deed:
         site = here.site
         rows = rows_by_server(here)
         file = site.medium(image_type).file
-        lacking = _missing(here, rows, image_type)
+        lacking = [name for name in _missing(here, rows, image_type) if targets is None or name in targets]
         holder = next(
             (
                 site.server(name)
@@ -191,11 +218,11 @@ def upload(image_type: ImageType) -> Deed:
         )
         if holder is None:
             raise ActRefused(f"no {image_type} server has {file}; copy it to one of them first (4.6.3.1)")
-        password = here.house.vault.get(site.ssh.password)
+        password = here.house.servers.password_of(holder.name)
         here.house.acting_console(here.leg.autonomy).upload_iso(
             lacking,
             holder.address,
-            site.ssh.user,
+            here.house.servers.login_user(holder.name),
             password.get_secret_value(),
             f"{UPGRADE_DIR}/{file}",
             shots=here.shots(),

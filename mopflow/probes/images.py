@@ -27,6 +27,15 @@ class Image:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of ls -l: `kind` is its first letter (- for a plain file), `size` in bytes."""
+
+    name: str
+    kind: str
+    size: int
+
+
 def command(folder: str = UPGRADE_DIR) -> str:
     return f"LC_ALL=C ls -lA {shlex.quote(folder)}"
 
@@ -37,6 +46,21 @@ def parse(reply: str) -> tuple[Image, ...]:
     Raises UnreadableReply on a line that is not one of ls, and for an image that is not a plain file: a link may
     lead to another image than its name says.
     """
+    found = []
+    for entry in entries(reply):
+        if not entry.name.lower().endswith(".iso"):
+            continue
+        if entry.kind != "-":
+            raise UnreadableReply("ls", f"{entry.name} is not a plain file", f"{entry.kind} {entry.name}")
+        found.append(Image(entry.name, entry.size))
+    return tuple(sorted(found, key=lambda image: image.file))
+
+
+def entries(reply: str) -> tuple[Entry, ...]:
+    """`ls -lA FOLDER` -> whatever lies directly in the folder, as printed.
+
+    Raises UnreadableReply on a line that is not one of ls.
+    """
     lines = [line.rstrip("\r") for line in reply.splitlines() if line.strip()]
     if not lines or re.fullmatch(r"total \d+", lines[0].strip()) is None:
         raise UnreadableReply("ls", "does not begin with the total", reply)
@@ -45,15 +69,10 @@ def parse(reply: str) -> tuple[Image, ...]:
         match = _LINE.match(line)
         if match is None:
             raise UnreadableReply("ls", "not a line of ls -l", line)
-        name = match["name"]
-        if match["type"] == "l":
-            name = name.split(" -> ")[0]
-        if not name.lower().endswith(".iso"):
-            continue
-        if match["type"] != "-":
-            raise UnreadableReply("ls", f"{name} is not a plain file", line)
-        found.append(Image(name, int(match["size"])))
-    return tuple(sorted(found, key=lambda image: image.file))
+        name = match["name"].split(" -> ")[0] if match["type"] == "l" else match["name"]
+        size = int(match["size"]) if match["size"].isdigit() else 0  # a device has two numbers instead
+        found.append(Entry(name, match["type"], size))
+    return tuple(found)
 
 
 def parse_hash(reply: str, path: str) -> str:
