@@ -25,7 +25,7 @@ def exchanged(here: Here) -> Finding:
 
 def exchange(here: Here) -> None:
     server = active_cmp(here)
-    password = here.house.vault.get(here.site.ssh.password)
+    password = here.house.servers.password_of(server)
     transcript = keys.exchange(here.house.servers, server, password)
     if not transcript.strip():
         raise UnreadableReply(server, "the key exchange printed nothing", transcript)
