@@ -6,7 +6,6 @@ the last click. Any thread may call; one thread owns the browser.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,9 +15,9 @@ from pydantic import SecretStr
 
 from mopflow.console import reading
 from mopflow.console.clicks import Clicks
+from mopflow.console.driver import Driver
 from mopflow.console.gateway import Origin
 from mopflow.console.labels import DEFAULT, FAMILIES, Labels, Names, Place, load
-from mopflow.console.owner import Owner
 from mopflow.console.protocol import (
     ClusterPage,
     Intended,
@@ -33,21 +32,15 @@ from mopflow.console.protocol import (
     Urgency,
 )
 from mopflow.console.reading import Look
-from mopflow.console.session import Session, SessionLost
-from mopflow.errors import BadInput, Unreachable, UnreadableReply
+from mopflow.errors import BadInput, UnreadableReply
 from mopflow.release import Release
 from mopflow.system import Alarm
 
 T = TypeVar("T")
 
 
-class BrowserConsole:
-    """The CMP's GUI, driven through its visible names.
-
-    `refresh`: seconds that a reading of a page may be old (it is shared by all who ask within that time; 0 shares
-    only with those who wait already). `deadline`: seconds for one action of a page. `login_budget`: logins in any
-    hour. `labels`: None for those of 12.x. `ca`: PEM file, None for the system's CAs. The browser is started at the first use.
-    """
+class BrowserConsole(Driver):
+    """The CMP's GUI, driven through its visible names. `labels`: None for those of 12.x; the rest as in `Driver`."""
 
     def __init__(
         self,
@@ -62,28 +55,22 @@ class BrowserConsole:
         deadline: float,
         login_budget: int,
     ) -> None:
-        origin = Origin.parse(url)
-        labels = labels or load(FAMILIES[DEFAULT])
-        self._labels = labels
-        self._refresh = refresh
-        self._deadline = deadline
-        self._session = Session(
-            origin, user, password, labels, ca, chromium, deadline, login_budget, self._moved, refresh
+        self._labels = labels or load(FAMILIES[DEFAULT])
+        super().__init__(
+            Origin.parse(url),
+            user,
+            password,
+            self._labels,
+            ca=ca,
+            chromium=chromium,
+            refresh=refresh,
+            deadline=deadline,
+            login_budget=login_budget,
         )
-        self._owner = Owner(
-            str(origin), self._session.close, self._session.kill, self._session.tidy, 3 * deadline + 10
-        )
-        self._clicks = Clicks(self._session, self._owner.breathe)
+        self._clicks = Clicks(self._session, self._labels, self._owner.breathe)
         self._lists: dict[str, Place] = {}  # where a cluster was found
 
-    def _moved(self) -> None:
-        self._owner.moved()
-
     # --- readings
-    def log_in(self) -> None:
-        """Log in unless a session is open. Verifies the certificate anew."""
-        self._owner.submit(Urgency.READ, self._session.log_in)
-
     def about(self) -> Release:
         return self._page(Page.ABOUT, lambda look: reading.about(look, self._labels))
 
@@ -197,36 +184,10 @@ class BrowserConsole:
 
         return self._act(Urgency.ACT, open_dialog)
 
-    def close(self) -> None:
-        """End the browser. Nothing may be called afterwards."""
-        self._owner.close(self._deadline + 10)
-
     # --- inside; on the owner's thread unless it says otherwise
-    def _read(self, key: str, work: Callable[[], T]) -> T:
-        """On the caller's thread."""
-        return self._owner.share(key, lambda: self._session.logged_in(work), self._refresh)
-
     def _page(self, page: Page, parse: Callable[[Look], T]) -> T:
         """On the caller's thread."""
         return self._read(page.name, lambda: self._fresh(page, parse))
-
-    def _act(self, urgency: Urgency, open_dialog: Callable[[], Callable[[], str]]) -> str:
-        """On the caller's thread. A lost session is logged in again until the dialog is open, never after it."""
-
-        def work() -> str:
-            try:
-                try:
-                    return self._session.logged_in(open_dialog)()
-                except SessionLost:  # after the dialog opened, before it was confirmed
-                    return self._session.logged_in(open_dialog)()
-            except SessionLost:
-                why = "the session was lost twice before the last click; nothing was confirmed"
-                raise Unreachable(self._session.who, why) from None
-            finally:
-                self._session.acted_at = time.time()
-                self._owner.forget()
-
-        return self._owner.submit(urgency, work)
 
     def _place(self, page: Page) -> Place:
         pages = self._labels.pages

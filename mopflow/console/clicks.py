@@ -10,27 +10,27 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from playwright.sync_api import Page as Tab
 
 from mopflow.console import reading
-from mopflow.console.labels import Names, is_one_of
+from mopflow.console.hands import Hands
+from mopflow.console.labels import Labels, Names, is_one_of
 from mopflow.console.protocol import Act, Intended, Kit, LogLine, Shots, UpgradeManagerPage
 from mopflow.console.reading import Look
 from mopflow.console.session import Session, SessionLost, exactly
-from mopflow.errors import ActRefused, MayHaveRun, MopflowError, NotAnnounced, NothingRun, UnreadableReply
+from mopflow.errors import ActRefused, MayHaveRun, MopflowError, NotAnnounced, UnreadableReply
 
 _log = logging.getLogger(__name__)
 Check = Callable[[str], None]
 
 
-class Clicks:
+class Clicks(Hands):
     """Acts on the pages of one session. `breathe` is called while an act waits for its answer."""
 
-    def __init__(self, session: Session, breathe: Callable[[], None]) -> None:
-        self._session = session
-        self._labels = session.labels
+    def __init__(self, session: Session, labels: Labels, breathe: Callable[[], None]) -> None:
+        super().__init__(session)
+        self._labels = labels
         self._breathe = breathe
 
     # --- the acts
@@ -320,20 +320,6 @@ class Clicks:
         with self._session.translated(f"{'tick' if on else 'untick'} {name}"):
             tab.get_by_role("checkbox", name=name, exact=True).set_checked(on)
 
-    def _patiently(self, tab: Tab, require: Callable[[Look], None]) -> None:
-        """Until it is so; the last NotAnnounced is raised when the page has had its time."""
-        session = self._session
-        end = time.monotonic() + session.settle
-        while True:
-            try:
-                require(session.look(tab))
-            except (NotAnnounced, UnreadableReply):
-                if time.monotonic() > end:
-                    raise
-            else:
-                return
-            session.pause(tab)
-
     # --- announcement, dialog, answer
     def _await_announcement(
         self, tab: Tab, names: Names, announced: Check, cluster: str, expected: str
@@ -364,10 +350,6 @@ class Clicks:
             tab.get_by_role("button", name=exactly([label])).hover()
         self._patiently(tab, hovering)
         return session.look(tab).button(names, "Upgrade Manager").name
-
-    def _click_button(self, tab: Tab, name: str) -> None:
-        with self._session.translated(f"click {name}"):
-            tab.get_by_role("button", name=exactly([name])).click()
 
     def _await_dialog(self, tab: Tab, check: Check, expected: str) -> None:
         """Wait for the dialog and check what it says; if it is not the intended one, Cancel."""
@@ -470,24 +452,3 @@ class Clicks:
                 raise MayHaveRun(f"{expected}: confirmed, and no answer in {session.deadline:g} s")
             self._breathe()
             session.pause(tab)
-
-    # --- pictures
-    def _shoot(self, tab: Tab, shots: Shots | None, label: str) -> None:
-        """Before the last click: a picture that cannot be kept stops the act."""
-        if shots is not None:
-            self._session.picture(tab, self._path(shots, label))
-
-    def _shoot_after(self, tab: Tab, shots: Shots | None) -> None:
-        """After the last click: nothing that goes wrong here may hide the answer."""
-        if shots is None:
-            return
-        try:
-            self._session.picture(tab, self._path(shots, "result"))
-        except MopflowError as error:
-            _log.warning("no picture of the result: %s", error)
-
-    def _path(self, shots: Shots, label: str) -> Path:
-        try:
-            return shots.next(label)
-        except OSError as error:
-            raise NothingRun(f"no place for the picture {label!r}: {error.strerror}") from None

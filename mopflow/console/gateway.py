@@ -40,24 +40,25 @@ _READINGS = (b"GET ", b"HEAD ")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Host and port of the console; `url` is where a person would begin."""
+    """Host and port of a GUI; `name` is what it is called in messages; `url` is where a person would begin."""
 
     url: str
     host: str
     port: int
+    name: str = "the console"
 
     @classmethod
-    def parse(cls, url: str) -> Origin:
+    def parse(cls, url: str, name: str = "the console") -> Origin:
         """Raises BadInput when it is not an https address, or holds a user or password."""
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
-            raise BadInput("console: the address must begin with https:// and name a host")
+            raise BadInput(f"{name}: the address must begin with https:// and name a host")
         if parts.username or parts.password:
-            raise BadInput("console: the address must not hold a user or password")
-        return cls(url, parts.hostname, parts.port or 443)
+            raise BadInput(f"{name}: the address must not hold a user or password")
+        return cls(url, parts.hostname, parts.port or 443, name)
 
     def __str__(self) -> str:
-        return f"the console at {self.host}:{self.port}"
+        return f"{self.name} at {self.host}:{self.port}"
 
 
 def client_context(ca: Path | None) -> ssl.SSLContext:

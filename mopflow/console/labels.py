@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 import yaml
 from pydantic import (
@@ -45,24 +45,34 @@ def is_one_of(text: str, names: Names) -> bool:
     return plain(text) in {plain(name) for name in names}
 
 
-class _Model(BaseModel):
+M = TypeVar("M", bound=BaseModel)
+
+
+class LabelModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Login(_Model):
+class Login(LabelModel):
     user: Names
     password: Names
     button: Names
 
 
-class Place(_Model):
+class HasLogin(Protocol):
+    """The labels of any GUI with a login form."""
+
+    @property
+    def login(self) -> Login: ...
+
+
+class Place(LabelModel):
     """A page: the way to it through the navigation, and its heading."""
 
     way: Names
     heading: Names
 
 
-class Pages(_Model):
+class Pages(LabelModel):
     upgrade_manager: Place
     iso_maintenance: Place
     active_alarms: Place
@@ -71,12 +81,12 @@ class Pages(_Model):
     about: Place
 
 
-class Tabs(_Model):
+class Tabs(LabelModel):
     system: Names
     reports: Names
 
 
-class Columns(_Model):
+class Columns(LabelModel):
     """Headings of a grid by our word for the column; every one of them must be there."""
 
     def items(self) -> tuple[tuple[str, Names], ...]:
@@ -151,7 +161,7 @@ class ReportColumns(Columns):
     value: Names
 
 
-class Grids(_Model):
+class Grids(LabelModel):
     upgrade_manager: UpgradeManagerColumns
     upgrade_log: UpgradeLogColumns
     kits: KitColumns
@@ -174,7 +184,7 @@ _GROUPS = {
 }
 
 
-class _WithGroups(_Model):
+class _WithGroups(LabelModel):
     @model_validator(mode="after")
     def _groups(self) -> _WithGroups:
         for field, wanted in _GROUPS.items():
@@ -202,7 +212,7 @@ class Texts(_WithGroups):
     failed: Pattern
 
 
-class FactNames(_Model):
+class FactNames(LabelModel):
     name: Names
     status: Names
     version: Names
@@ -225,7 +235,7 @@ class Buttons(_WithGroups):
     reset_counters: Names
 
 
-class UploadForm(_Model):
+class UploadForm(LabelModel):
     mode: Names
     scp: Name
     host: Names
@@ -234,14 +244,14 @@ class UploadForm(_Model):
     path: Names
 
 
-class ActWords(_Model):
+class ActWords(LabelModel):
     initiate_upgrade: Names
     failover_to_new: Names
     initiate_backout: Names
     failover_to_old: Names
 
 
-class DialogWords(_Model):
+class DialogWords(LabelModel):
     select_iso: Names
     delete_iso: Names
     upload_iso: Names
@@ -249,7 +259,7 @@ class DialogWords(_Model):
     reset_counters: Names
 
 
-class Labels(_Model):
+class Labels(LabelModel):
     """All visible names of one family."""
 
     family: str
@@ -295,13 +305,18 @@ FAMILIES: dict[str, Path] = {DEFAULT: Path(__file__).with_name("labels_12x.yaml"
 
 
 def load(path: Path) -> Labels:
-    """Read a label file. Raises BadInput with every mistake and its place."""
+    """Read a label file of the CMP console. Raises BadInput with every mistake and its place."""
+    return load_as(path, Labels)
+
+
+def load_as(path: Path, shape: type[M]) -> M:
+    """Read a label file of this shape. Raises BadInput with every mistake and its place."""
     try:
         document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadInput(f"{path}: cannot be read as YAML: {error}") from None
     try:
-        return Labels.model_validate(document)
+        return shape.model_validate(document)
     except ValidationError as error:
         raise BadInput(
             *(

@@ -110,6 +110,7 @@
         value: node.type === "password" ? "" : node.localName === "select"
           ? squeeze([...node.selectedOptions].map((option) => option.label).join(" ")) : node.value,
         in_dialog: inDialog(node),
+        options: node.localName === "select" ? [...node.options].map((option) => squeeze(option.label)) : [],
       })),
   };
 }

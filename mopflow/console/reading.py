@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mopflow.console.labels import Columns, Labels, Names, is_one_of, plain
+from mopflow.console.labels import Columns, HasLogin, Labels, Names, is_one_of, plain
 from mopflow.console.protocol import (
     Act,
     Intended,
@@ -70,6 +70,7 @@ class Field(_Model):
     filled: bool
     value: str  # empty for a secret field
     in_dialog: bool
+    options: tuple[str, ...] = ()  # of a list to choose from
 
 
 class Message(_Model):
@@ -110,7 +111,7 @@ class Look(_Model):
     def has_secret_field(self) -> bool:
         return any(field.secret for field in self.fields)
 
-    def is_login(self, labels: Labels) -> bool:
+    def is_login(self, labels: HasLogin) -> bool:
         """A login form stands where a page was expected."""
         login = labels.login
         fields = [field for field in self.fields if not field.in_dialog]

@@ -28,7 +28,7 @@ from pydantic import SecretStr
 
 from mopflow.console import chromium
 from mopflow.console.gateway import Gateway, Origin
-from mopflow.console.labels import Labels, Names, Place, is_one_of
+from mopflow.console.labels import HasLogin, Names, Place, is_one_of
 from mopflow.console.reading import Look
 from mopflow.errors import LoginRefused, MopflowError, NothingRun, Unreachable, UnreadableReply
 from mopflow.secrets import forms
@@ -69,7 +69,7 @@ class Session:
         origin: Origin,
         user: str,
         password: SecretStr,
-        labels: Labels,
+        labels: HasLogin,
         ca: Path | None,
         executable: Path | None,
         deadline: float,
@@ -415,11 +415,16 @@ class Session:
             self.go(tab, known)
             if is_one_of(self.look(tab).heading, place.heading):
                 return
-        self.go(tab, self._start)
-        self.look(tab)
+        self.begin(tab)
         self.walk(tab, [(name,) for name in place.way], "navigation")
         self.arrive(tab, place.heading)
         self._bookmarks[str(place.way)] = tab.url
+
+    def begin(self, tab: Tab) -> Tab:
+        """To the page on which one stands after the login."""
+        self.go(tab, self._start)
+        self.look(tab)
+        return tab
 
     def fresh(
         self, name: str, page: str, headings: Names, route: Callable[[Tab], None], parse: Callable[[Look], T]
