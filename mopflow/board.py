@@ -38,29 +38,6 @@ class AlarmMark:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerRow:
-    """A server as the last snapshot shows it; "?" where no snapshot has it."""
-
-    name: str
-    role: str
-    release: str
-    operation: str
-    percent: int | None
-    doing: str
-    up_to_date: str
-    sync_broken: bool
-    alarms: tuple[AlarmMark, ...]
-
-    @property
-    def expected(self) -> int:
-        return sum(alarm.is_fine for alarm in self.alarms)
-
-    @property
-    def unexpected(self) -> tuple[AlarmMark, ...]:
-        return tuple(alarm for alarm in self.alarms if not alarm.is_fine)
-
-
-@dataclass(frozen=True, slots=True)
 class Work:
     """What is being done in a scope (cluster, segment, system)."""
 
@@ -78,6 +55,30 @@ class Work:
     @property
     def key(self) -> str:
         return f"{self.procedure}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRow:
+    """A server as the last snapshot shows it; "?" where no snapshot has it."""
+
+    name: str
+    role: str
+    release: str
+    operation: str
+    percent: int | None
+    doing: str
+    up_to_date: str
+    sync_broken: bool
+    alarms: tuple[AlarmMark, ...]
+    work: Work | None = None  # what is done on this server alone
+
+    @property
+    def expected(self) -> int:
+        return sum(alarm.is_fine for alarm in self.alarms)
+
+    @property
+    def unexpected(self) -> tuple[AlarmMark, ...]:
+        return tuple(alarm for alarm in self.alarms if not alarm.is_fine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,10 @@ def build(
                 kind=cluster.kind.value,
                 segment=segments.get(cluster.name),
                 stage=there.get("stage", ""),
-                servers=tuple(_server(name, rows.get(name), alarms) for name in cluster.server_names),
+                servers=tuple(
+                    _server(name, rows.get(name), alarms, work.pop(name, None))
+                    for name in cluster.server_names
+                ),
                 work=work.pop(cluster.name, None),
             )
         )
@@ -140,10 +144,12 @@ def build(
     )
 
 
-def _server(name: str, shown: Mapping[str, Any] | None, alarms: Sequence[AlarmMark]) -> ServerRow:
+def _server(
+    name: str, shown: Mapping[str, Any] | None, alarms: Sequence[AlarmMark], work: Work | None
+) -> ServerRow:
     mine = tuple(alarm for alarm in alarms if alarm.source == name)
     if shown is None:
-        return ServerRow(name, "?", "?", "", None, "", "?", False, mine)
+        return ServerRow(name, "?", "?", "", None, "", "?", False, mine, work)
     return ServerRow(
         name=name,
         role=shown["role"],
@@ -154,6 +160,7 @@ def _server(name: str, shown: Mapping[str, Any] | None, alarms: Sequence[AlarmMa
         up_to_date=shown["up_to_date"],
         sync_broken=shown["sync_broken"],
         alarms=mine,
+        work=work,
     )
 
 

@@ -6,9 +6,11 @@
     ├── NothingRun          it failed, and nothing was run on the system: may be tried again
     │   ├── Unreachable         no session with a server or the console
     │   ├── LoginRefused        the credentials were refused; never tried again with the same ones
+    │   │   └── LoginsSpent         our own limit of logins is used up; the server was not asked
     │   ├── IdentityChanged     a host key or certificate is not the known one
     │   ├── NotAnnounced        the console announced another act than the step expects; not clicked
     │   ├── ActRefused          the console or server refused the act and said so
+    │   │   └── TransferStopped     a file could not be brought to a server; what arrived is no finished file
     │   └── NoSlot              a limit could not be taken
     ├── MayHaveRun          it was sent and the answer was lost: look at the system, never send again blindly
     ├── CommandFailed       a command ran and answered non-zero
@@ -63,6 +65,10 @@ class LoginRefused(NothingRun):
         super().__init__(f"{who} refused the login of {user}" + (f": {why}" if why else ""))
 
 
+class LoginsSpent(LoginRefused):
+    """Our own limit of logins to this account is used up; the server was not asked."""
+
+
 class IdentityChanged(NothingRun):
     """A host key or certificate differs from the known one (fingerprints, not secrets)."""
 
@@ -84,6 +90,17 @@ class NotAnnounced(NothingRun):
 
 class ActRefused(NothingRun):
     """The console or a server refused the act and said so."""
+
+
+class TransferStopped(ActRefused):
+    """A file could not be brought to a server. Nothing lies under its final name; it may be tried again.
+
+    ``rule``: whose business it is, as `holds.REMEDIES` knows it (disk, transfer, media).
+    """
+
+    def __init__(self, rule: str, why: str) -> None:
+        self.rule = rule
+        super().__init__(why)
 
 
 class NoSlot(NothingRun):

@@ -350,7 +350,7 @@ def log_trace(here: Here) -> Finding:
         return Finding.yes(f"the Upgrade Log has new lines after {mark}")
     if newest < mark:
         return Finding.unknown("the Upgrade Log was begun anew, it cannot tell")
-    return _after_settling(here, intention.at, f"the Upgrade Log has no line after {mark}")
+    return after_settling(here, intention.at, f"the Upgrade Log has no line after {mark}")
 
 
 def no_trace_in_time(here: Here) -> Finding:
@@ -362,7 +362,7 @@ def no_trace_in_time(here: Here) -> Finding:
     return Finding.no("it showed no effect in twice its usual time")
 
 
-def _after_settling(here: Here, since: datetime, evidence: str) -> Finding:
+def after_settling(here: Here, since: datetime, evidence: str) -> Finding:
     if datetime.now(UTC) - since < timedelta(seconds=here.site.pace.settle):
         return Finding.unknown(f"{evidence} yet")
     return Finding.no(f"{evidence}: it was not run")

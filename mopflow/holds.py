@@ -30,13 +30,66 @@ REMEDIES = {
     "then start this command again.",
     "R11": "the cluster runs the old release again. Decide whether to complete its backout (Continue Rollback in the "
     "Upgrade Manager) or to wait for Oracle; nothing else is started before.",
+    "R12": "run the preparation for what is missing (mopflow readiness SITE says what comes next), or override single "
+    "items with name and reason (mopflow override), then start this command again.",
     "R15": "find out what the alarm means; clear its cause, or enter it under accepted_alarms in the site file with "
     "name and reason, then start this command again.",
     "R16": "see who chose another upgrade procedure, and why, before anything else is done.",
     "R17": "make the site file and the console agree, then start this command again.",
+    "reach": "bring the server back, or correct its address in the site file, then start this command again.",
+    "stray": "see what it is and move it away from the upgrade folder (more than the one image makes the upgrade "
+    "fail), then start this command again.",
+    "mixed": "images are touched only while every cluster runs the old release and nothing runs on it: finish or back "
+    "out what was begun, then start this command again.",
+    "transfer": "find out why the file does not arrive (the network, the server's disk, another person's transfer), "
+    "then start this command again: it goes on where it was.",
+    "source": "mend the server that was to hand the image on, or choose another way in images.way, then start this "
+    "command again.",
+    "platcfg": "log in to the server, open the menu with `sudo su - platcfg`, and see what it shows there; close every "
+    "menu that is open, then start this command again.",
+    "backup": "see on the server why there is no whole backup (room, messages of platcfg); then start this command "
+    "again: it takes a new one.",
+    "repository": "make room at the backup repository, or make it reachable and writable, then start this command "
+    "again. The backups stay on the servers until they are safe.",
+    "pmac_busy": "see in Task Monitoring of PM&C what runs there; when it has ended, start this command again.",
+    "pmac_room": "make room on PM&C (the files that lie there are named; only old Policy images are removed by us), "
+    "then start this command again.",
+    "pmac_source": "put the images of the site file and their md5sum.out into the folder media_dir, then start this "
+    "command again.",
+    "pmac_checksum": "find out which is wrong: md5sum.out, the site file or the image; get the right one from Oracle, "
+    "then start this command again.",
+    "pmac_missing": "bring the image to PM&C (4.6.2), then start this command again.",
+    "pmac_task": "see in Task Monitoring of PM&C why the image was not added; when the cause is mended, start this "
+    "command again: it adds the image anew.",
+    "pmac_media": "take the medium out, or unmount it, then start this command again.",
     "login": "set the right password where the site file names it, then start this command again. The refused one "
     "was not tried a second time.",
+    "rcs": "see who works on this file and what rcstool says of it (rcstool co, ci, unco by hand on the server); when it is "
+    "checked in and has the form that 4.6.5 shows, start this command again.",
+    "passwords": "see the reason on the server (/var/log/secure); name passwords that its rules accept under ssh and "
+    "passwords in the site file, then start this command again. Nobody is locked out.",
+    "rehash-order": "let the servers that come first be done (standby CMPs, active CMPs, standby MPEs and MRAs), or "
+    "repair what keeps them from it, then start this command again.",
+    "lock-out": "log in to this server on its console (iLO) NOW and set the passwords of root and admusr there; what was "
+    "kept before the change lies in /root/.mopflow-rehash. Then start this command again.",
     "identity": "find out why the identity changed; only then renew the known host key or the CA file.",
+    "unreachable": "bring the servers that are named back, or open the way to their SSH port, then start this command "
+    "again.",
+    "media": "bring the images of the Upgrade Kit with their md5sum.out into media_dir and correct the MD5 in the site "
+    "file where that is wrong, then start this command again.",
+    "confirm": "see that it is so, type the command with your name, then start this command again.",
+    "console": "see that the site file names the VIP of the right system, then start this command again.",
+    "kpis": "find out why the cluster carries no traffic; when it does, or its page says why not, start this command "
+    "again.",
+    "ntp reachable": "mend the way from this server to its NTP servers, or correct ntp in the site file, then start this "
+    "command again.",
+    "ntp": "mend the NTP configuration of this server and wait until ntpq -np shows a selected server (*), then start "
+    "this command again (4.5 step 4, note).",
+    "clock": "set the clock of this server (4.5 step 4: fix it first), then start this command again.",
+    "hwclock": "set the BIOS clock from the system clock (sudo hwclock --systohc), then start this command again.",
+    "syscheck": "mend what syscheck names on this server, or contact Oracle Support, then start this command again.",
+    "accounts": "change the password that expires on this server, name the new one to this command, then start it again.",
+    "disk": "make room on this server (old images, kits and backups), then start this command again.",
 }
 
 
@@ -88,7 +141,7 @@ def stop_if_stopped(here: Here) -> None:
             hold(here, Refusal(FOLLOWS, f"{row.cluster} stopped at {row.procedure}/{row.step}: {row.reason}"))
 
 
-def reconsider(house: House, reading: Reading, mine: Collection[str]) -> list[Hold]:
+def reconsider(house: House, reading: Reading, mine: Collection[str | None]) -> list[Hold]:
     """At the start of a run: close the holds whose reason is gone on the live system; return those that stay.
 
     A rollback (R11) stays until its cluster is on one release again; a stopped cluster (R8) until the trouble is

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mopflow.console.protocol import Console
+from mopflow.credentials import secrets_of
 from mopflow.errors import BadInput, LedgerUnavailable
 from mopflow.evidence import EvidenceStore
 from mopflow.eye import Eye, Reading
 from mopflow.ledger import BoardLine, Ledger
 from mopflow.notify import Notices
 from mopflow.ossi import Ossi
+from mopflow.readiness import Readiness, assess
 from mopflow.release import Release
 from mopflow.secrets import Vault
 from mopflow.site import Autonomy, AutonomyKind, Site
@@ -26,7 +28,12 @@ from mopflow.ssh import Servers
 from mopflow.step import Step
 
 if TYPE_CHECKING:
+    from mopflow.console.opening import Door
+    from mopflow.console.pmac_protocol import Pmac
     from mopflow.here import Here, Scope
+
+
+Meter = Callable[[str, float, str], None]  # what, percent, words
 
 
 class Line:
@@ -52,6 +59,12 @@ class Line:
     def waits(self, reason: str, late_at: datetime | None = None) -> None:
         """Say what is waited for; written only when it changes."""
         self._change(waits_for=reason, late_at=late_at, state="waiting")
+
+    def at(self, percent: float, words: str) -> None:
+        """How far a long act is: on the board, and where else progress is shown."""
+        self.waits(words)
+        if self._house.meter is not None:
+            self._house.meter(f"{self._line.procedure}/{self._line.step} {self._scope}", percent, words)
 
     def acts(self, what: str) -> None:
         self._change(waits_for=what, state="working")
@@ -81,6 +94,10 @@ class Line:
         self._house.ledger.put_board(self._house.site.name, self._house.campaign, self._line)
 
 
+def no_pmac() -> Pmac:
+    raise BadInput("pmac: the site file names no PM&C server")
+
+
 @dataclass(slots=True)
 class House:
     """Everything that one process shares. Made by `open_house`."""
@@ -99,7 +116,9 @@ class House:
     notices: Notices
     slots: Slots
     eye: Eye
+    pmac: Callable[[], Pmac] = no_pmac  # the GUI of PM&C, opened when it is first used
     acts: int = 0  # acts that this run sent to the system
+    meter: Meter | None = None  # told how far a long act is
 
     @contextmanager
     def at_work(self, step: Step, scope: Scope) -> Iterator[Line]:
@@ -124,6 +143,12 @@ class House:
                 raise BadInput("autonomy observe needs a person at the terminal; start this command in one")
             return self.operator
         return self.console
+
+    def readiness(self) -> Readiness:
+        """What the preparation's results are worth now."""
+        latest = self.eye.latest
+        running = {s.name: s.release for s in latest.snapshot.servers} if latest is not None else {}
+        return assess(self.site, self.ledger.checks(self.site.name), datetime.now(UTC), running)
 
     def finish_shots(self, here: Here) -> None:
         shots = here.memo.get("shots")
@@ -196,7 +221,10 @@ class _BoardFeed:
         self._ledger.put_snapshot(self._site, self._campaign, document)
 
 
-SlotsFactory = Callable[[Site, Ledger, str], Slots]
+def _pmac_door(site: Site, vault: Vault, base: Path) -> Door[Pmac]:
+    from mopflow.console.opening import Door, open_pmac  # brings the browser with it
+
+    return Door(lambda: open_pmac(site, vault, base), lambda pmac: pmac.close())
 
 
 ROOT_LOGINS = (10, 5)  # on this release there is no admusr (2.9.2, note in Table 2)
@@ -241,10 +269,18 @@ def open_house(
         urls = [vault.get(ref) for ref in site.notifications.urls]
         notices = Notices(urls, ledger, site.name, campaign, vault.strike)
         stack.callback(notices.close, 10)
-        servers = Servers(site, vault, base, user_of=lambda server: login_user(site, ledger, server))
+        servers = Servers(
+            site,
+            vault,
+            base,
+            user_of=lambda server: login_user(site, ledger, server),
+            secrets_of=secrets_of(site, ledger),
+        )
         stack.callback(servers.close)
         console = make_console(site, vault, base)
         stack.callback(console.close)
+        pmac = _pmac_door(site, vault, base)
+        stack.callback(pmac.close)
         ossi = None
         if site.ossi is not None:
             ca = None if site.console.ca is None else base / site.console.ca
@@ -268,4 +304,5 @@ def open_house(
             notices=notices,
             slots=slots,
             eye=eye,
+            pmac=pmac,
         )

@@ -76,7 +76,20 @@ _WHERE = {
     "10.2/3": _STANDBY,
     "10.2/9": _REMAINING,
 }
+BY_PERSON = frozenset({"4.1/2"})  # nobody but a person can have read and told what is confirmed there
+_PLACES = {
+    "4.1": "the whole system",
+    "4.5": "the whole system",
+    "4.5/4": "every server, side by side",
+    "4.6.2": "PM&C",
+    "4.6.3.2": "PM&C",
+    "4.6.3.1": "every server, by the site's way",
+    "4.6.4": "every server, side by side",
+    "4.6.5": "every server with a weak hash, one after another",
+}
 _NOTES = {
+    "4.5/2": "an alarm under accepted_alarms is understood",
+    "4.6.5/3": "standby CMPs, active CMPs, standby MPEs/MRAs, active MPEs/MRAs",
     "9.1.1/12": "the console goes away and comes back on the target release",
     "10.2/7": "rolled back only if traffic is not active {window:g} s after the re-apply (R11)",
     "10.2/8": "only after a rollback",
@@ -89,11 +102,32 @@ def plan(site: Site) -> list[PlannedStep]:
 
     Raises BadInput for a source release whose tables are not known.
     """
-    rows = [*_cmp(site), *(row for segment in site.segments for row in _segment(site, segment.name))]
+    rows = [
+        *_preparation(site),
+        *_cmp(site),
+        *(row for segment in site.segments for row in _segment(site, segment.name)),
+    ]
     return [_numbered(order, *row, site=site) for order, row in enumerate(rows, 1)]
 
 
 _Row = tuple[str, Step, Cluster | None, str | None, str]
+
+
+PREPARATION = ("4.1", "4.5", "4.6.2", "4.6.3.2", "4.6.3.1", "4.6.4", "4.6.5")  # in the order of the flow
+_OF_PMAC = ("4.6.2", "4.6.3.2")
+
+
+def _preparation(site: Site) -> Iterator[_Row]:
+    for number in PREPARATION:
+        if number in _OF_PMAC and site.pmac is None and not (site.lab is not None and site.lab.pmac):
+            continue
+        for step in PROCEDURES[number].steps:
+            yield "prepare", step, None, None, ""
+
+
+def _place(step: Step) -> str:
+    """Where a row of the preparation is carried out; "" for every other row."""
+    return _PLACES.get(step.key, _PLACES.get(step.procedure, ""))
 
 
 def _cmp(site: Site) -> Iterator[_Row]:
@@ -136,7 +170,7 @@ def _numbered(
         actor=step.actor,
         cluster=name,
         segment=segment,
-        where=_WHERE.get(step.key, "{cluster}").format(cluster=name or segment),
+        where=_place(step) or _WHERE.get(step.key, "{cluster}").format(cluster=name or segment),
         during=tuple(sorted(step.alarms.during)),
         after=tuple(sorted(step.alarms.after)),
         minutes=step.minutes,
@@ -152,6 +186,8 @@ _STRICTEST = (Who.PERSON, Who.WE_ASK, Who.AUTOMATIC)
 
 def who(step: Step, rules: AutonomyRules) -> Who:
     """Who acts in this row: the strictest of its acts. A row that only looks is automatic, and so is R11's rollback."""
+    if step.key in BY_PERSON:
+        return Who.PERSON
     acts = [rules.of(leg.autonomy) for leg in step.legs if leg.act is not None]
     found = {_BY_AUTONOMY[autonomy] for autonomy in acts} or {Who.AUTOMATIC}
     return next(one for one in _STRICTEST if one in found)

@@ -39,6 +39,11 @@ class Check(StrEnum):
         return _PARTS[self]
 
     @property
+    def procedures(self) -> frozenset[str]:
+        """The tables whose rows answer it."""
+        return frozenset(_PROCEDURES[self])
+
+    @property
     def needed(self) -> bool:
         """Does an upgrade wait for it? PM&C is for later installations only (4.6.2)."""
         return self is not Check.PMAC
@@ -52,6 +57,18 @@ class Check(StrEnum):
 _OF_SERVERS = frozenset({Check.HEALTH, Check.IMAGE, Check.BACKUP, Check.PASSWORDS})
 _AGES = frozenset({Check.CONSOLE, Check.ALARMS, Check.KPIS, Check.HEALTH})
 _OF_RELEASE = frozenset({Check.IMAGE, Check.BACKUP, Check.SYSTEM_BACKUP, Check.PASSWORDS})
+_PROCEDURES = {
+    Check.PREREQUISITES: ("4.1",),
+    Check.CONSOLE: ("4.5",),
+    Check.ALARMS: ("4.5",),
+    Check.KPIS: ("4.5",),
+    Check.HEALTH: ("4.5",),
+    Check.PMAC: ("4.6.2", "4.6.3.2"),
+    Check.IMAGE: ("4.6.3.1",),
+    Check.BACKUP: ("4.6.4",),
+    Check.SYSTEM_BACKUP: ("4.6.4",),
+    Check.PASSWORDS: ("4.6.5",),
+}
 _PARTS = {
     Check.PREREQUISITES: "health-check",
     Check.CONSOLE: "health-check",
@@ -131,9 +148,9 @@ class Readiness:
             and (item.server is None or servers is None or item.server in servers)
         ]
 
-    def next_thing(self, file: str) -> str:
-        """The one next thing to do, as a sentence with the command."""
-        missing = self.missing()
+    def next_thing(self, file: str, servers: Collection[str] | None = None) -> str:
+        """The one next thing to do for these servers (None: all), as a sentence with the command."""
+        missing = self.missing(servers)
         if not missing:
             return "nothing: every check counts"
         first = missing[0]
@@ -188,6 +205,9 @@ def _item(
     now: datetime,
     running: Mapping[str, Release | None],
 ) -> Item:
+    if check in _OF_RELEASE and _is_upgraded(site, server, running):
+        done = f"{server or site.cmp.primary.name} runs {site.target_release.short} already."
+        return Item(check, server, Standing.NOT_NEEDED, done)
     if result is None:
         return Item(check, server, Standing.NOT_DONE, "not done yet.")
     standing, text = _standing(site, check, server, result, window, now, running)
@@ -219,6 +239,13 @@ def _standing(
     if window is None and result.until is not None and result.until - now < ageing:
         return Standing.AGEING, f"{result.text} Counts until {result.until.isoformat()}."
     return Standing.OK, result.text
+
+
+def _is_upgraded(site: Site, server: str | None, running: Mapping[str, Release | None]) -> bool:
+    """Does it run the target? Its image, backup and passwords were for the way there. None: the primary CMP."""
+    names = site.cmp.primary.server_names if server is None else (server,)
+    found = [running.get(name) for name in names]
+    return all(release is not None and release.same_build(site.target_release) for release in found)
 
 
 def _changed(

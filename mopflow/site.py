@@ -384,6 +384,15 @@ class Site(_Model):
     def servers(self) -> tuple[Server, ...]:
         return tuple(server for cluster in self.clusters for server in cluster.servers)
 
+    @property
+    def further_hosts(self) -> tuple[str, ...]:
+        """Names of the hosts that are no Policy servers: PM&C and backup repository."""
+        hosts = (
+            self.pmac.server if self.pmac is not None else None,
+            self.backup_repository.host if self.backup_repository is not None else None,
+        )
+        return tuple(host.name for host in hosts if host is not None)
+
     def cluster(self, name: str) -> Cluster:
         return next(c for c in self.clusters if c.name == name)
 

@@ -62,7 +62,7 @@ _Mistake = tuple[tuple[Step, ...], str]
 
 def _mistakes(document: Document, error: ValidationError) -> Iterator[_Mistake]:
     """Mistakes of single fields, then those that show only when the parts are seen together."""
-    details = error.errors(include_url=False, include_input=False, include_context=False)
+    details = _own_mistakes(error)
     joint = [text for detail in details if not detail["loc"] for text in _joint_lines(detail)]
     single = [detail for detail in details if detail["loc"]]
     if not details[0]["loc"] and details[0]["type"] != "value_error":
@@ -77,6 +77,18 @@ def _mistakes(document: Document, error: ValidationError) -> Iterator[_Mistake]:
         joint = list(_joint_beneath(document.data, single, broken))
     for text in joint:
         yield _joint(document, text)
+
+
+def _own_mistakes(error: ValidationError) -> list[ErrorDetails]:
+    """Without the lists that are too short only because their items are wrong."""
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    places = [detail["loc"] for detail in details]
+
+    def follows(detail: ErrorDetails) -> bool:
+        loc = detail["loc"]
+        return detail["type"] == "too_short" and any(p[: len(loc)] == loc and p != loc for p in places)
+
+    return [detail for detail in details if not follows(detail)]
 
 
 # one field
@@ -270,7 +282,7 @@ def _joint_beneath(
         try:
             Site.model_validate(data)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False, include_context=False)
+            found = _own_mistakes(error)
             details = [detail for detail in found if detail["loc"]]
             if details:
                 continue

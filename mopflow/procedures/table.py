@@ -5,10 +5,30 @@ from __future__ import annotations
 from mopflow.errors import BadInput
 from mopflow.procedures.cmp_12_1_1 import PRIMARY, SECONDARY
 from mopflow.procedures.mpe_mra import PREPARE, UPGRADE
+from mopflow.procedures.prep_backups import BACKUPS
+from mopflow.procedures.prep_health import HEALTH, PREREQUISITES
+from mopflow.procedures.prep_images import DISTRIBUTE
+from mopflow.procedures.prep_passwords import REHASH
+from mopflow.procedures.prep_pmac import COPY_TO_PMAC, DISTRIBUTE_TO_PMAC
 from mopflow.release import Release
 from mopflow.step import Procedure, Step
 
-PROCEDURES: dict[str, Procedure] = {p.number: p for p in (PRIMARY, SECONDARY, PREPARE, UPGRADE)}
+PROCEDURES: dict[str, Procedure] = {
+    p.number: p
+    for p in (
+        PREREQUISITES,
+        HEALTH,
+        COPY_TO_PMAC,
+        DISTRIBUTE,
+        DISTRIBUTE_TO_PMAC,
+        BACKUPS,
+        REHASH,
+        PRIMARY,
+        SECONDARY,
+        PREPARE,
+        UPGRADE,
+    )
+}
 
 
 def step(key: str) -> Step:

@@ -1,0 +1,39 @@
+"""R12: no upgrade phase starts before its servers are ready. It never stands in the way of work that was begun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mopflow.here import Here, Scope
+from mopflow.holds import hold
+from mopflow.house import House
+from mopflow.readiness import needed_for
+from mopflow.step import Refusal, Step
+from mopflow.system import Stage
+
+NAMED = 12  # so many missing items are named one by one
+
+
+def require_ready(house: House, clusters: Sequence[str], step: Step, scope: Scope) -> str:
+    """What is ready, as a sentence. Raises Held that names what is missing for clusters that were not begun yet."""
+    reading = house.eye.now()
+    fresh = [house.site.cluster(name) for name in clusters if reading.state(name).stage is Stage.FRESH]
+    if not fresh:
+        return "nothing is to be begun here"
+    report = house.readiness()
+    servers = needed_for(fresh)
+    missing = report.missing(servers)
+    if missing:
+        named = "; ".join(f"{item.where}: {item.check} {item.standing}" for item in missing[:NAMED])
+        more = f"; and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        here = Here(house, step, scope, reading)
+        reason = f"not prepared: {named}{more}. Next: {report.next_thing(str(house.site_path), servers)}"
+        hold(
+            here,
+            Refusal("R12", reason),
+            "\n".join(f"{i.where}: {i.check} {i.standing}: {i.text}" for i in missing),
+        )
+    overridden = [f"{i.check} of {i.where} by {i.by}" for i in report.items if i.by is not None]
+    return f"{len(fresh)} clusters are prepared" + (
+        f"; overridden: {', '.join(overridden)}" if overridden else ""
+    )
