@@ -69,7 +69,7 @@ def _rows(board: Board) -> Iterator[tuple[Text, Text, Text, Text, Text]]:
                 Text(server.role, style=_ROLE.get(server.role, "")),
                 Text(server.release),
                 _alarms(server),
-                Text(_operation(server)),
+                _on_server(server),
             )
 
 
@@ -85,6 +85,15 @@ def _step(work: Work) -> tuple[Text, Text, Text]:
         Text(f"{until} {work.timeliness}" if late else until, style="yellow" if late else ""),
         Text(words, style=_STATE.get(work.state, "")),
     )
+
+
+def _on_server(server: ServerRow) -> Text:
+    """The operation that the console shows, else what we do on this server."""
+    operation = _operation(server)
+    if operation or server.work is None or server.work.state == "done":
+        return Text(operation)
+    _, _, words = _step(server.work)
+    return words
 
 
 def _operation(server: ServerRow) -> str:
@@ -140,6 +149,8 @@ def _facts(board: Board) -> Iterator[tuple[tuple[str, str], str]]:
         if cluster.work is not None:
             yield ("work", cluster.name), _work_line(cluster.work)
         for server in cluster.servers:
+            if server.work is not None:
+                yield ("work", server.name), f"  {_work_line(server.work)}"
             if server.role != "?":
                 yield ("server", server.name), f"  {server.name}: {server.role}, {server.release}"
         for server in cluster.servers:
@@ -185,6 +196,7 @@ def as_document(board: Board) -> dict[str, Any]:
                         "percent": server.percent,
                         "up_to_date": server.up_to_date,
                         "sync_broken": server.sync_broken,
+                        "step": _work_document(server.work) if server.work is not None else None,
                         "alarms": [_alarm_document(alarm) for alarm in server.alarms],
                     }
                     for server in cluster.servers

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 from mopflow.errors import BadInput, Held, LedgerUnavailable, MopflowError, SecretMissing
 
+_MODULES = {"upgrade-cmp": "flows.upgrade_cmp", "upgrade-segment": "flows.upgrade_segment"}
 
-def run_flow(name: str, **parameters: str | None) -> int:
-    """Run the flow `upgrade-cmp` or `upgrade-segment` in this process; the exit code.
+
+def run_flow(name: str, **parameters: str | bool | None) -> int:
+    """Run a flow in this process; the exit code.
 
     0: every goal holds on the live system. 3: ended safely with a hold or a rollback, each named on stderr with what
     a person should do. 1: an error, in one sentence on stderr.
@@ -39,13 +42,9 @@ def run_flow(name: str, **parameters: str | None) -> int:
 
 
 def _flow(name: str) -> Any:
-    if name == "upgrade-cmp":
-        from flows.upgrade_cmp import upgrade_cmp
-
-        return upgrade_cmp
-    from flows.upgrade_segment import upgrade_segment
-
-    return upgrade_segment
+    """Prefect is slow to import: only the module of this flow is."""
+    module = import_module(_MODULES.get(name, "flows.prepare"))
+    return getattr(module, name.replace("-", "_"))
 
 
 def _tell_holds(error: Held) -> None:

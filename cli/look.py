@@ -110,7 +110,7 @@ def _show_plan(console: Console, site: Site, rows: list[PlannedStep]) -> None:
     from rich.table import Table
 
     console.print(
-        f"{site.name}: {site.source} to {site.target}, {len(rows)} steps. Clusters of one segment run side by side, "
+        f"{site.name}: {site.source} to {site.target}, {len(rows)} steps. Prepare a day before the window. Clusters of one segment run side by side, "
         "at most four at one time, their starts at least a minute apart and their failovers one by one."
     )
     command = ""

@@ -15,12 +15,15 @@ from cli import output
 from cli.live import Watch
 from cli.prefect_server import PrefectServer
 from cli.processes import Child
+from cli.readiness import as_document as readiness_document
+from cli.readiness import read as read_readiness
 from cli.rundir import Passwords, RunDir
 from cli.summary import Flight, as_hours, read_flight
 from cli.twin import Twin
 from mopflow.errors import BadInput
 from mopflow.ledger import Hold, Ledger
 from mopflow.procedures.table import cmp_procedures
+from mopflow.readiness import Readiness
 from mopflow.site import Autonomy, Site
 from mopflow.site_file import load
 
@@ -49,6 +52,8 @@ class Rehearsal:
         out: Path | None,
         keep: bool,
         as_json: bool,
+        *,
+        only_prepare: bool = False,
     ) -> None:
         self._site_path = site or LAB_SITE
         self._seed = seed
@@ -57,6 +62,7 @@ class Rehearsal:
         self._out = out
         self._keep = keep
         self._as_json = as_json
+        self._only_prepare = only_prepare
         self._console: Console = output.for_people(as_json)
         self._prefect = PrefectServer()
         self._ran: list[Ran] = []
@@ -94,7 +100,9 @@ class Rehearsal:
 
     def _carry_out(self, run: RunDir, twin: Twin, site: Site) -> int:
         """The commands a person would type, in order, until one does not end well."""
-        commands = [("upgrade-cmp",), *(("upgrade-segment", segment.name) for segment in site.segments)]
+        commands: list[tuple[str, ...]] = [("prepare",)]
+        if not self._only_prepare:
+            commands += [("upgrade-cmp",), *(("upgrade-segment", segment.name) for segment in site.segments)]
         with Watch(site, run.ledger, self._console) as watch:
             for command in commands:
                 name = " ".join(command)
@@ -158,7 +166,8 @@ class Rehearsal:
     ) -> Iterator[str]:
         done = [c for c in flight.clusters if c.upgraded]
         yield ""
-        yield _headline(code)
+        yield _headline(code, self._only_prepare)
+        yield f"preparation: {_prepared(read_readiness(twin_site(run), run.path))}"
         yield (
             f"upgraded from {site.source_release.short} to {site.target_release.short}: {len(done)} of "
             f"{len(flight.clusters)} clusters ({', '.join(c.name for c in done) or 'none'})"
@@ -198,6 +207,7 @@ class Rehearsal:
             "seed": self._seed,
             "speed": self._speed,
             "directory": str(run.path),
+            "readiness": readiness_document(read_readiness(twin_site(run), run.path)),
             "upgraded": [c.name for c in flight.clusters if c.upgraded],
             "clusters": [{**asdict(c), "upgraded": c.upgraded} for c in flight.clusters],
             "twin_seconds": flight.seconds,
@@ -224,6 +234,7 @@ class Rehearsal:
             "ledger": str(run.ledger),
             "evidence": str(run.evidence),
             "screenshots": f"{run.evidence}/**/*.png ({shots})",
+            "backups": str(run.backups),
             "flight record": str(run.flight),
             "logs": str(run.logs),
             "site file": str(run.site_yaml),
@@ -238,9 +249,23 @@ class Rehearsal:
         yield f"  to end both: kill {twin.pid} {self._prefect.pid}; rm {run.secrets_env}   (pids: {run.pids})"
 
 
-def _headline(code: int) -> str:
+def twin_site(run: RunDir) -> Site:
+    """The site as the flows see it."""
+    return load(run.site_yaml)
+
+
+def _prepared(report: Readiness) -> str:
+    missing = report.missing()
+    counted = sum(item.standing.counts for item in report.items)
+    words = f"{counted} of {len(report.items)} checks count"
+    return words + (f", missing: {', '.join(f'{i.check} of {i.where}' for i in missing)}" if missing else "")
+
+
+def _headline(code: int, only_prepare: bool) -> str:
     return {
-        output.OK: "DONE: every goal holds on the live system.",
+        output.OK: "READY: every server is prepared."
+        if only_prepare
+        else "DONE: every goal holds on the live system.",
         output.HELD: "HELD: ended safely; a person has to look.",
     }.get(code, "FAILED: an error ended the rehearsal.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,12 @@ import typer
 
 from cli.lab import Fault, Seed, Speed
 from cli.look import AsJson
+
+
+class Phase(StrEnum):
+    """What a rehearsal can do alone."""
+
+    PREPARE = "prepare"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,9 +36,12 @@ def rehearse(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave twin and Prefect server up afterwards.")
     ] = False,
+    only: Annotated[
+        Phase | None, typer.Option("--only", metavar="PHASE", help="prepare: the preparation alone.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Upgrade a whole system on the twin: CMP clusters, then one segment after another."""
+    """Prepare and upgrade a whole system on the twin: CMP clusters, then one segment after another."""
     from cli.rehearsal import Rehearsal
 
-    return Rehearsal(site, seed, speed, fault or [], out, keep, as_json).run()
+    return Rehearsal(site, seed, speed, fault or [], out, keep, as_json, only_prepare=only is not None).run()

@@ -32,6 +32,8 @@ class RunDir:
         self.ledger = self.path / "ledger.db"
         self.evidence = self.path / "evidence"
         self.prefect = self.path / "prefect"
+        self.media = self.path / "media"
+        self.backups = self.path / "backups"
 
     @classmethod
     def create(cls, path: Path | None) -> RunDir:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cli.processes import Child
 from cli.rundir import Passwords, RunDir
-from cli.twin_files import site_document, twin_document
+from cli.twin_files import make_images, site_document, twin_document
 from mopflow.errors import MopflowError
 from mopflow.site import Site
 
@@ -41,12 +41,16 @@ class Twin:
         return self._child is not None and self._child.status is not None
 
     def start(self, seed: int, speed: float, faults: Sequence[str] = ()) -> None:
-        """Write twin.yaml, start the twin, wait until it listens, write site.yaml. Raises TwinFailed."""
+        """Make the images, write twin.yaml, start the twin, wait until it listens, write site.yaml.
+
+        Raises TwinFailed.
+        """
         run = self.run
+        made = make_images(self.site, run.media)
         run.write_yaml(
             run.twin_yaml,
             "the twin's input, written from the site file",
-            twin_document(self.site, seed, speed, faults),
+            twin_document(self.site, seed, speed, faults, made),
         )
         self._child = Child(
             "twin",
@@ -61,7 +65,7 @@ class Twin:
         run.write_yaml(
             run.site_yaml,
             f"the twin's site, {speed:g} times faster than real time",
-            site_document(self.site, self.endpoints, speed),
+            site_document(self.site, self.endpoints, speed, made),
         )
 
     def _wait(self, child: Child) -> None:

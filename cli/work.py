@@ -23,10 +23,17 @@ _NO_SERVER = (
 )
 
 
-def work(flow: str, site_path: Path, segment: str | None, campaign: str | None, as_json: bool) -> int:
+def work(
+    flow: str,
+    site_path: Path,
+    segment: str | None,
+    campaign: str | None,
+    as_json: bool,
+    *,
+    again: bool | None = None,
+) -> int:
     """Exit code 0, 3 or 1. Raises BadInput before anything else when server, site file or segment are not right."""
-    if not _server_named():
-        raise BadInput(_NO_SERVER)
+    need_server()
     site = load(site_path)
     if segment is not None and segment not in [s.name for s in site.segments]:
         raise BadInput(
@@ -35,7 +42,9 @@ def work(flow: str, site_path: Path, segment: str | None, campaign: str | None, 
     _need_variables(site)
     from cli.flows_call import run_flow
 
-    parameters: dict[str, str | None] = {"site": str(site_path.resolve()), "campaign": campaign}
+    parameters: dict[str, str | bool | None] = {"site": str(site_path.resolve()), "campaign": campaign}
+    if again is not None:
+        parameters["again"] = again
     if segment is not None:
         parameters["segment"] = segment
     quiet = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
@@ -46,10 +55,19 @@ def work(flow: str, site_path: Path, segment: str | None, campaign: str | None, 
     return code
 
 
+def need_server() -> None:
+    """Raises BadInput when no Prefect server is named."""
+    if not _server_named():
+        raise BadInput(_NO_SERVER)
+
+
 def _need_variables(site: Site) -> None:
     """Raises SecretMissing with all environment variables that the site file names and that are not set."""
     refs = [site.console.password, site.ssh.password, *site.notifications.urls]
     refs += [site.ossi.password] if site.ossi is not None else []
+    refs += [site.pmac.password, site.pmac.ssh_password] if site.pmac is not None else []
+    repository = site.backup_repository
+    refs += [repository.password] if repository is not None and repository.password is not None else []
     missing = sorted({ref.env for ref in refs if ref.env is not None and not os.environ.get(ref.env)})
     if missing:
         raise SecretMissing(

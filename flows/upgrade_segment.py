@@ -14,7 +14,7 @@ from tasks.context import current
 from tasks.endings import Summary, all_at_once, segment_clusters
 from tasks.opening import open_run
 from tasks.states import ends_as_state
-from tasks.steps import carry_out
+from tasks.steps import carry_out, require_ready
 
 
 @flow(name="upgrade-segment", flow_run_name="upgrade {segment}", log_prints=False)
@@ -27,9 +27,11 @@ def upgrade_segment(site: str, segment: str, campaign: str | None = None) -> Sum
     with open_run(
         site, flow="upgrade-segment", scope=segment, campaign=campaign, clusters=segment_clusters(segment)
     ) as (house, slots):
+        clusters = segment_clusters(segment)(house.site)
+        require_ready(house, clusters, PROCEDURES["10.1.1"].step(1), Scope(segment=segment))
         for step in PROCEDURES["10.1.1"].steps:
             carry_out(step, Scope(segment=segment), house)
-        summary = all_at_once(upgrade_cluster, segment_clusters(segment)(house.site), house, slots)
+        summary = all_at_once(upgrade_cluster, clusters, house, slots)
         for number in (11, 12):
             carry_out(PROCEDURES["10.2"].step(number), Scope(segment=segment), house)
         return summary

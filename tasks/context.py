@@ -49,6 +49,12 @@ def current(kind: type[H]) -> H:
     return house
 
 
+def at_hand(kind: type[H]) -> H | None:
+    """The house of this run, None when the flow was called by itself."""
+    house = _HOUSE.get(None)
+    return house if isinstance(house, kind) else None
+
+
 def strike_with(strike: Callable[[str], str]) -> None:
     """From here on, in this context and those copied from it, `struck` strikes with this (`Vault.strike`)."""
     _STRIKE.set(strike)

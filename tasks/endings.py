@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from prefect import Flow
+from prefect import Flow, State
 
-from mopflow.errors import BadInput, Held, MopflowError
+from mopflow.errors import BadInput, Held, LedgerUnavailable, MopflowError
 from mopflow.house import House
 from mopflow.ledger import Entry, Event
 from mopflow.site import Site
@@ -17,6 +17,7 @@ from mopflow.slots import Slot
 from mopflow.step import Procedure
 from tasks.fanout import Ending, How, for_each_cluster
 from tasks.slots import PrefectSlots
+from tasks.states import error_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def one_after_the_other(flow: Flow[..., Any], work: Iterable[tuple[str, str]], h
         endings += for_each_cluster(flow, [cluster], house, began=_began(house), procedure=procedure)
         if endings[-1].how is not How.DONE:
             break
-    return _sum(house, endings)
+    return ended(house, endings)
 
 
 def all_at_once(flow: Flow[..., Any], clusters: Sequence[str], house: House, slots: PrefectSlots) -> Summary:
@@ -80,12 +81,12 @@ def all_at_once(flow: Flow[..., Any], clusters: Sequence[str], house: House, slo
                 places[name] = ExitStack()
                 places[name].enter_context(house.slots.take(Slot.CLUSTER, name))
 
-        def ended(name: str) -> None:
+        def over(name: str) -> None:
             if name in places:
                 places.pop(name).close()
             slots.let_go(name)
 
-        return _sum(house, for_each_cluster(flow, clusters, house, began=_began(house), ended=ended))
+        return ended(house, for_each_cluster(flow, clusters, house, began=_began(house), ended=over))
     finally:
         for place in list(places.values()):
             place.close()
@@ -106,7 +107,32 @@ def skipped(house: House, procedure: Procedure, why: str) -> None:
         )
 
 
-def _sum(house: House, endings: Sequence[Ending]) -> Summary:
+def joined(parts: Iterable[Flow[..., Any]], **parameters: Any) -> list[Ending]:
+    """Run one subflow after the other; what one of them could not do keeps no other one from its work.
+
+    Raises what ends a run altogether, such as LedgerUnavailable.
+    """
+    endings: list[Ending] = []
+    for part in parts:
+        shown: Callable[..., Any] = part
+        state: State[Any] = shown(**parameters, return_state=True)
+        error = error_of(state)
+        if error is None:
+            summary: Summary = state.result()
+            endings += [Ending(e.cluster, How(e.how), e.text) for e in summary.clusters]
+        elif isinstance(error, SomeHeld):
+            endings += error.endings
+        elif isinstance(error, Held):
+            endings.append(Ending(part.name, How.HELD, str(error), error=error))
+        elif isinstance(error, MopflowError) and not isinstance(error, LedgerUnavailable):
+            endings.append(Ending(part.name, How.FAILED, str(error), error=error))
+        else:
+            raise error
+    return endings
+
+
+def ended(house: House, endings: Sequence[Ending]) -> Summary:
+    """The sum of the endings. Raises SomeHeld, or MopflowError for what failed."""
     failed = [e for e in endings if e.how is How.FAILED]
     if failed:
         raise MopflowError("; ".join(f"{e.cluster}: {e.text}" for e in failed))

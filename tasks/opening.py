@@ -17,8 +17,9 @@ from mopflow.house import House, ledger_url, open_house
 from mopflow.ledger import Ledger
 from mopflow.secrets import Vault
 from mopflow.site import Autonomy, Site
-from tasks.context import at_home, strike_with
+from tasks.context import at_hand, at_home, strike_with
 from tasks.logs import struck_logs
+from tasks.meters import Meters
 from tasks.slots import PrefectSlots
 from tasks.succession import succeed
 
@@ -46,6 +47,30 @@ def refuse_confirm(site: Site) -> None:
         )
 
 
+PREPARATION = "preparation"  # the scope of every run that prepares
+
+
+@contextmanager
+def open_preparation(site_path: str, flow: str, campaign: str | None) -> Iterator[House]:
+    """The house of the preparation: that of the run which this flow is a part of, else one of its own.
+
+    Raises what `open_run` raises.
+    """
+    house = at_hand(House)
+    if house is not None:
+        yield house
+        return
+    with open_run(
+        site_path,
+        flow=flow,
+        scope=PREPARATION,
+        campaign=campaign,
+        clusters=lambda _site: (),
+        holds_of=lambda site: {None, *(server.name for server in site.servers), *site.further_hosts},
+    ) as (own, _):
+        yield own
+
+
 @contextmanager
 def open_run(
     site_path: str,
@@ -54,8 +79,11 @@ def open_run(
     scope: str,
     campaign: str | None,
     clusters: Callable[[Site], tuple[str, ...]],
+    holds_of: Callable[[Site], set[str | None]] | None = None,
 ) -> Iterator[tuple[House, PrefectSlots]]:
     """Everything that a run of ``flow`` on ``scope`` shares, and what dead runs before it have left.
+
+    ``holds_of``: whose holds this run looks at anew; default its clusters and its scope.
 
     Raises BadInput for the site file, SecretMissing, LedgerUnavailable, NoSlot, AlreadyAtWork, LoginRefused.
     """
@@ -86,9 +114,11 @@ def open_run(
                     make_console=open_console,
                     make_operator=open_operator,
                 ) as house:
+                    house.meter = Meters()
                     house.notices.tell(f"{site.name}: {flow} {scope} begins", f"campaign {number}")
                     try:
-                        reconsider(house, house.eye.now(), {*clusters(site), scope})
+                        mine = holds_of(site) if holds_of is not None else {*clusters(site), scope}
+                        reconsider(house, house.eye.now(), mine)
                         with at_home(house):
                             yield house, slots
                         how = "done"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +11,7 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from mopflow import run
+from mopflow import gate, run
 from tasks.context import struck
 from tasks.states import failed_by, report
 
@@ -76,6 +76,15 @@ def as_line(line: str, do: Callable[[], T], show: Callable[[T], tuple[str, str]]
     if work.error is not None:
         raise work.error
     return work.result  # type: ignore[return-value]  # it is what `do` returned
+
+
+def require_ready(house: House, clusters: Sequence[str], step: Step, scope: Scope) -> None:
+    """R12 as one task run: raises Held when the preparation of these clusters is missing."""
+    as_line(
+        f"R12 Readiness, {scope}",
+        lambda: gate.require_ready(house, clusters, step, scope),
+        lambda text: ("Ready", text),
+    )
 
 
 def carry_out(step: Step, scope: Scope, house: House, *, glance: bool = False) -> Result:
