@@ -89,6 +89,9 @@ class World:
     clusters: tuple[WorldCluster, ...]
     source: str
     target: str
+    hosts: frozenset[str] = (
+        frozenset()
+    )  # beside the clusters, such as PM&C: only files and shells happen there
 
 
 def _text(value: object) -> bool:
@@ -137,11 +140,19 @@ SCHEMA: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
     "traffic": {"cluster": _text, "active": _flag},
     "ssh_login": {"server": _text, "user": _text, "ok": _flag},
     "ssh_command": {"server": _text, "user": _text, "command": lambda value: isinstance(value, str)},
+    "su": {"server": _text, "user": _text, "by": _text, "ok": _flag},
+    "password_set": {"server": _text, "user": _text, "algorithm": _text},
+    "rcs": {"server": _text, "path": _text, "op": _one_of("co", "ci", "unco")},
     "file": {"server": _text, "path": _text, "op": _one_of("write", "delete"), "size": _size},
     "gui_login": {"user": lambda value: isinstance(value, str), "ok": _flag},
+    "pmac": {"op": _one_of("login", "add", "delete", "task"), "image": _text_or_null, "ok": _flag},
+    "backup": {"server": _text, "kind": _one_of("server", "system"), "path": _text, "size": _size},
     "fault": {"name": _text, "where": _text},
 }
 """Event -> field -> what its value must be. A kind that later work adds to the record is added here."""
+
+
+OF_HOSTS = frozenset({"ssh_login", "ssh_command", "file", "su", "password_set", "rcs"})
 
 
 def read_world(document: Any) -> World:
@@ -163,7 +174,8 @@ def read_world(document: Any) -> World:
             )
             for cluster in document["clusters"]
         )
-        world = World(clusters, document["source"], document["target"])
+        hosts = frozenset(str(name) for name in document.get("hosts", ()))
+        world = World(clusters, document["source"], document["target"], hosts)
     except (KeyError, TypeError, AttributeError) as problem:
         raise UnreadableRunError(f"world.json: {type(problem).__name__}: {problem}") from problem
     for cluster in clusters:
@@ -225,7 +237,8 @@ def read_events(documents: Sequence[Any], world: World) -> tuple[list[Event], li
         ]
         complaints += fatal
         if not fatal:
-            places = _place_complaints(name, document, homes, clusters)
+            beside = name in OF_HOSTS and document.get("server") in world.hosts
+            places = [] if beside else _place_complaints(name, document, homes, clusters)
             complaints += places
             if not places:
                 fields = {key: value for key, value in document.items() if key not in ("t", "event")}

@@ -14,11 +14,18 @@ ROOT = Path(__file__).parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 
 
-def test_both_flows_are_deployed_into_the_pool() -> None:
-    assert {d["name"]: d["work_pool"]["name"] for d in DEPLOYMENTS} == {
-        "upgrade-cmp": "mopflow",
-        "upgrade-segment": "mopflow",
+def test_all_flows_are_deployed_into_the_pool() -> None:
+    assert {d["name"] for d in DEPLOYMENTS} == {
+        "prepare",
+        "health-check",
+        "load-pmac",
+        "distribute-images",
+        "back-up",
+        "rehash-passwords",
+        "upgrade-cmp",
+        "upgrade-segment",
     }
+    assert {d["work_pool"]["name"] for d in DEPLOYMENTS} == {"mopflow"}
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda d: str(d["name"]))

@@ -237,6 +237,15 @@ def test_a_new_alarm_is_unexpected_once_it_was_seen_often_enough() -> None:
     assert [look(watch, float(t), judged(1, BAD)) for t in range(4)] == [[GOOD], [GOOD], [BAD], [BAD]]
 
 
+def test_an_alarm_seen_too_few_times_is_in_doubt_and_nothing_else_is() -> None:
+    """A row that only looks must neither hold for it nor call it understood."""
+    watch = AlarmWatch(grace=300, readings=2)
+    first = watch.look([judged(1, BAD), judged(2, GOOD)], 0.0)
+    assert [item.in_doubt for item in first] == [True, False]
+    second = watch.look([judged(1, BAD), judged(2, GOOD)], 10.0)
+    assert [(item.standing, item.in_doubt) for item in second] == [(BAD, False), (GOOD, False)]
+
+
 def test_a_flicker_begins_anew() -> None:
     watch = AlarmWatch(grace=300, readings=2)
     assert look(watch, 1, judged(1, BAD)) == [GOOD]

@@ -15,7 +15,7 @@ from cli.board import Changes, as_document, render
 from mopflow.board import Board, Timeliness, build
 from mopflow.errors import BadInput
 from mopflow.ledger import BoardLine, Hold
-from mopflow.plan import Who, plan, who
+from mopflow.plan import PREPARATION, Who, plan, who
 from mopflow.procedures.table import PROCEDURES
 from mopflow.site import Autonomy, AutonomyRules, Site
 from mopflow.site_file import load
@@ -32,9 +32,14 @@ def lab() -> Site:
 def test_the_plan_has_every_row_in_the_order_of_the_document(lab: Site) -> None:
     rows = plan(lab)
     assert [row.order for row in rows] == list(range(1, len(rows) + 1))
-    assert [row.key for row in rows[:20]] == [f"9.1.1/{n}" for n in range(1, 21)]
-    assert [row.key for row in rows[20:26]] == [f"9.1.2/{n}" for n in range(1, 7)]
-    assert {row.cluster for row in rows[20:26]} == {"CMP Site2 Cluster"}
+    before = [row for row in rows if row.command == "prepare"]
+    assert rows[: len(before)] == before
+    assert len(before) == 38
+    assert list(dict.fromkeys(row.procedure for row in before)) == list(PREPARATION)
+    cmp = rows[len(before) :]
+    assert [row.key for row in cmp[:20]] == [f"9.1.1/{n}" for n in range(1, 21)]
+    assert [row.key for row in cmp[20:26]] == [f"9.1.2/{n}" for n in range(1, 7)]
+    assert {row.cluster for row in cmp[20:26]} == {"CMP Site2 Cluster"}
     for segment in lab.segments:
         mine = [row for row in rows if row.segment == segment.name]
         assert [row.key for row in mine[:2]] == ["10.1.1/1", "10.1.1/2"]

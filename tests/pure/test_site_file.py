@@ -190,6 +190,15 @@ def test_an_inline_secret_is_refused_and_never_printed(tmp_path: Path, secret: s
     assert "Hunter2" not in str(found)
 
 
+def test_a_mistake_in_every_segment_hides_no_other_one(tmp_path: Path) -> None:
+    text = LAB.replace("kind: MRA", "kind: MRX").replace("127.0.1.31", "127.0.1.11")
+    found = mistakes(tmp_path, text)
+    assert [rest for _, rest in found if "MRX" in rest] and [
+        rest for _, rest in found if "address of" in rest
+    ]
+    assert not [rest for _, rest in found if "at least 1 item" in rest], found
+
+
 def test_a_password_inside_of_a_url_is_refused_and_never_printed(tmp_path: Path) -> None:
     text = LAB + "\nledger: postgresql+psycopg://mopflow:Hunter2@db.example.net/mopflow\n"
     found = mistakes(tmp_path, text)

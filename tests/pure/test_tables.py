@@ -13,7 +13,8 @@ from mopflow.slots import Slot
 from mopflow.step import Actor, DeadlineKind, Procedure, Step
 from mopflow.system import Severity
 
-ROWS = {"9.1.1": 20, "9.1.2": 6, "10.1.1": 2, "10.2": 12}
+PREPARATION = {"4.1": 2, "4.5": 4, "4.6.2": 6, "4.6.3.1": 1, "4.6.3.2": 6, "4.6.4": 4, "4.6.5": 15}
+ROWS = {**PREPARATION, "9.1.1": 20, "9.1.2": 6, "10.1.1": 2, "10.2": 12}
 STEPS = [row for procedure in PROCEDURES.values() for row in procedure.steps]
 
 # every alarm number that the document prints for a row; a list of the next page belongs to the row before it
@@ -37,13 +38,26 @@ PRINTED = {
     ],
 }  # fmt: skip
 MINUTES = {"9.1.1/10": 30, "9.1.1/12": 1, "9.1.1/17": 30, "9.1.2/2": 30, "10.2/3": 40, "10.2/9": 40}
-SSH = {"9.1.1/4", "9.1.1/8"}
+SSH = {"9.1.1/4", "9.1.1/8", "4.5/4", "4.6.2/2", "4.6.2/3", "4.6.2/4", "4.6.3.1/1", "4.6.3.2/4", "4.6.3.2/6"}
+SSH |= {"4.6.4/1", "4.6.4/3", "4.6.5/1", *(f"4.6.5/{n}" for n in range(4, 16))}
 ACTS = {  # rows that change the system
+    "4.1": set(),
+    "4.5": set(),
+    "4.6.2": {1, 2, 3, 4, 5},
+    "4.6.3.1": {1},
+    "4.6.3.2": {3, 4},
+    "4.6.4": {1, 3},
+    "4.6.5": set(range(4, 16)),
     "9.1.1": {4, 5, 6, 8, 9, 10, 12, 13, 17},
     "9.1.2": {2, 3},
     "10.1.1": {1},
     "10.2": {1, 3, 4, 5, 7, 8, 9, 10},
 }
+
+
+def test_chapter_4_has_38_rows() -> None:
+    assert sum(PREPARATION.values()) == 38
+    assert sum(row.procedure in PREPARATION for row in STEPS) == 38
 
 
 def test_procedures() -> None:

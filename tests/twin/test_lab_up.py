@@ -52,7 +52,8 @@ def environment(folder: Path) -> dict[str, str]:
 def up(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     folder = tmp_path / "run"
     process = subprocess.Popen(
-        command("lab", "up", str(SMALL), "--out", str(folder)),
+        # as in a person's terminal: tests that were started in the background hand on that SIGINT is ignored
+        ["env", "--default-signal=INT", *command("lab", "up", str(SMALL), "--out", str(folder))],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
