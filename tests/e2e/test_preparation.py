@@ -127,6 +127,7 @@ def test_an_override_counts_and_is_named(night: Night) -> None:
     assert "tape of Monday" in found[0]["text"]
 
 
+@pytest.mark.soak
 def test_killed_in_mid_preparation_and_started_again(night: Night) -> None:
     """kill -9 in the middle of the password work; the next run ends it, and nobody is locked out."""
     for item in json.loads(night.mopflow("readiness", str(night.site_file), "--json").out)["to_confirm"]:

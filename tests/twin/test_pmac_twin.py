@@ -179,6 +179,7 @@ def test_both_tables(tmp_path: Path) -> None:
         assert [path.name for path in twin.folder.rglob("*.png") if "Task" in path.name]
 
 
+@pytest.mark.soak
 def test_a_killed_run_adopts_its_task(tmp_path: Path) -> None:
     """A refused login is a hold and not repeated; a task that a killed run began is never begun a second time."""
     with twin_with_pmac(tmp_path, "pmac_full@pmac", "pmac_login_refused@pmac") as twin:
@@ -229,6 +230,7 @@ def test_no_room_is_a_hold_that_names_the_files(tmp_path: Path) -> None:
             assert run(house, COPY_TO_PMAC, 2) == [Outcome.FOUND_DONE]
 
 
+@pytest.mark.soak
 def test_old_policy_images_make_room(tmp_path: Path) -> None:
     with twin_with_pmac(tmp_path, "pmac_old_files@pmac") as twin, twin.open() as house:
         assert run(house, COPY_TO_PMAC, 2) == [Outcome.DONE]

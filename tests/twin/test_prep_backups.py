@@ -215,6 +215,7 @@ def test_a_repository_that_is_away_holds_and_the_file_stays(
 # ---- killed, and started again ----
 
 
+@pytest.mark.soak
 def test_killed_in_the_middle_of_a_backup_it_leaves_no_menu_and_takes_it_anew(twin: OnTwin) -> None:
     def die(kind: object, *_: object) -> None:
         raise Killed
@@ -233,6 +234,7 @@ def test_killed_in_the_middle_of_a_backup_it_leaves_no_menu_and_takes_it_anew(tw
         assert file.stat().st_size == twin.events("backup", server="cmp-2b")[0]["size"]
 
 
+@pytest.mark.soak
 def test_killed_between_copy_and_removal_it_goes_on_there(twin: OnTwin, house: House) -> None:
     back_up(house, "cmp-1b")
     (first,) = kept(twin, "cmp-1b")

@@ -287,7 +287,9 @@ def die_after(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, when: int
 @pytest.mark.parametrize(
     "new", [pytest.param(False, id="same"), pytest.param(True, id="new", marks=pytest.mark.soak)]
 )
-@pytest.mark.parametrize("when", [1, 2], ids=["root set", "both set"])
+@pytest.mark.parametrize(
+    "when", [pytest.param(1, id="root set"), pytest.param(2, id="both set", marks=pytest.mark.soak)]
+)
 def test_killed_between_passwd_and_the_new_login(
     case: Case, monkeypatch: pytest.MonkeyPatch, when: int, new: bool
 ) -> None:
@@ -411,8 +413,8 @@ def test_passwd_refuses(twin: OnTwin, house: House, server: str, which: int) -> 
     [
         ("mpe-5b", "root", False),
         ("mpe-6b", "admusr", False),
-        ("mpe-7b", "root", True),
-        ("mpe-8b", "admusr", True),
+        pytest.param("mpe-7b", "root", True, marks=pytest.mark.soak),
+        pytest.param("mpe-8b", "admusr", True, marks=pytest.mark.soak),
     ],
 )
 def test_a_new_login_fails_and_all_is_put_back(
