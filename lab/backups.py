@@ -80,7 +80,7 @@ class Backup:
         elif world.faults.bites(Name.BACKUP_CUT, name):
             content = content[: len(content) * 3 // 4]
         tree.put(self._path, File(len(content), _md5(content), content, world.now()))
-        world.flight.write("backup", server=name, kind=self._kind, path=self._path, size=len(content))
+        world.flight.write("backup", server=name, what=self._kind, path=self._path, size=len(content))
 
 
 def begin(world: World, server: Server, kind: str, path: str) -> Backup:

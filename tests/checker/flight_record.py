@@ -146,7 +146,7 @@ SCHEMA: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
     "file": {"server": _text, "path": _text, "op": _one_of("write", "delete"), "size": _size},
     "gui_login": {"user": lambda value: isinstance(value, str), "ok": _flag},
     "pmac": {"op": _one_of("login", "add", "delete", "task"), "image": _text_or_null, "ok": _flag},
-    "backup": {"server": _text, "kind": _one_of("server", "system"), "path": _text, "size": _size},
+    "backup": {"server": _text, "what": _one_of("server", "system"), "path": _text, "size": _size},
     "fault": {"name": _text, "where": _text},
 }
 """Event -> field -> what its value must be. A kind that later work adds to the record is added here."""

@@ -55,7 +55,7 @@ def back_up(house: House, server: str, rows: Sequence[int] = ROWS) -> dict[int, 
 
 def taken(twin: OnTwin, server: str) -> list[str]:
     """Kinds of the backups that the twin finished, oldest first."""
-    return [event["kind"] for event in twin.events("backup", server=server)]
+    return [event["what"] for event in twin.events("backup", server=server)]
 
 
 def on_server(house: House, server: str) -> list[str]:
