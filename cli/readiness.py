@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import output
+from cli.ledgers import existing_ledger
 from mopflow.confirmations import ConfirmItem, needed_items
 from mopflow.errors import BadInput
 from mopflow.house import ledger_url
@@ -34,12 +35,10 @@ _STYLE = {
 
 def read(site: Site, base: Path) -> Readiness:
     """From the ledger alone: the newest results, and the releases as they were last seen."""
-    url = ledger_url(site, base)
     now = datetime.now(UTC)
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not Path(url.removeprefix(prefix)).exists():
-        return assess(site, [], now, {})  # looking makes no ledger
-    with Ledger.open(url) as ledger:
+    with existing_ledger(site, base) as ledger:
+        if ledger is None:
+            return assess(site, [], now, {})
         kept = ledger.snapshot(site.name)
         return assess(site, ledger.checks(site.name), now, _running(kept[1] if kept is not None else {}))
 
@@ -90,12 +89,11 @@ def as_document(report: Readiness) -> dict[str, Any]:
 
 def unconfirmed(site: Site, base: Path) -> list[str]:
     """What a person has still to confirm, as `mopflow confirm` takes it."""
-    url = ledger_url(site, base)
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not Path(url.removeprefix(prefix)).exists():
-        return [item.value for item in needed_items(site)]
-    with Ledger.open(url) as ledger:
-        return [i.value for i in needed_items(site) if ledger.confirmation(site.name, i.value) is None]
+    items = [item.value for item in needed_items(site)]
+    with existing_ledger(site, base) as ledger:
+        if ledger is None:
+            return items
+        return [item for item in items if ledger.confirmation(site.name, item) is None]
 
 
 def render(console: Console, report: Readiness, file: str) -> None:

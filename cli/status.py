@@ -11,17 +11,17 @@ from pydantic import SecretStr
 
 from cli import output
 from cli.board import as_document, render
+from cli.ledgers import existing_ledger
 from mopflow.board import Board, build
 from mopflow.console.opening import open_console
 from mopflow.errors import MopflowError
 from mopflow.eye import Eye
-from mopflow.house import ledger_url, snapshot_document
-from mopflow.ledger import BoardLine, Hold, Ledger
+from mopflow.house import snapshot_document
+from mopflow.ledger import BoardLine, Hold
 from mopflow.secrets import Vault
 from mopflow.site import Site
 from mopflow.site_file import load
 
-_SQLITE = "sqlite:///"
 Picture = tuple[datetime, Mapping[str, Any]]
 
 
@@ -71,10 +71,9 @@ def _from_console(site: Site, base: Path) -> Picture:
 
 
 def _from_ledger(site: Site, base: Path) -> tuple[list[BoardLine], list[Hold], Picture | None]:
-    url = ledger_url(site, base)
-    if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists():
-        return [], [], None  # nothing was done yet; looking makes no ledger
-    with Ledger.open(url) as ledger:
+    with existing_ledger(site, base) as ledger:
+        if ledger is None:
+            return [], [], None
         return ledger.board(site.name), ledger.holds(site.name), ledger.snapshot(site.name)
 
 

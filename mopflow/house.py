@@ -146,9 +146,13 @@ class House:
 
     def readiness(self) -> Readiness:
         """What the preparation's results are worth now."""
+        results = self.ledger.checks(self.site.name)
+        return assess(self.site, results, datetime.now(UTC), self.running_releases())
+
+    def running_releases(self) -> dict[str, Release | None]:
+        """Release of every server as last read."""
         latest = self.eye.latest
-        running = {s.name: s.release for s in latest.snapshot.servers} if latest is not None else {}
-        return assess(self.site, self.ledger.checks(self.site.name), datetime.now(UTC), running)
+        return {s.name: s.release for s in latest.snapshot.servers} if latest is not None else {}
 
     def finish_shots(self, here: Here) -> None:
         shots = here.memo.get("shots")

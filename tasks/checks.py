@@ -14,7 +14,6 @@ from mopflow.here import Scope
 from mopflow.house import House
 from mopflow.ledger import CheckOutcome, CheckResult
 from mopflow.readiness import Check, Standing, keeps_until
-from mopflow.release import Release
 from mopflow.run import Outcome, Result
 from mopflow.step import Step
 from tasks.fanout import Ending, How
@@ -126,7 +125,7 @@ def keep(
     now = datetime.now(UTC)
     facts = dict(data or {})
     of = server or active_cmp(house)
-    release = running_releases(house).get(of)
+    release = house.running_releases().get(of)
     if release is not None:
         facts |= {"release": str(release), "server": of}
     house.ledger.add_check(
@@ -134,12 +133,6 @@ def keep(
         house.campaign,
         CheckResult(check.value, server, outcome, text, now, keeps_until(check, house.site, now), by, facts),
     )
-
-
-def running_releases(house: House) -> dict[str, Release | None]:
-    """Release of every server as last read."""
-    latest = house.eye.latest
-    return {s.name: s.release for s in latest.snapshot.servers} if latest is not None else {}
 
 
 def active_cmp(house: House) -> str:
