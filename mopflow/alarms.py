@@ -228,6 +228,9 @@ class Judged:
         return self.standing is Standing.EXPECTED and self.why == JUST_SEEN
 
 
+NO_ALARMS = AlarmLists()
+
+
 @dataclass(frozen=True, slots=True)
 class StageAlarms:
     """The alarm lists of the rows that a cluster passes, by what its stage says."""
@@ -236,19 +239,30 @@ class StageAlarms:
     switched: AlarmLists  # row that lists the alarms after the failover
     second: AlarmLists  # row that starts the second server
     done: frozenset[int] = frozenset()  # may stand on a finished cluster while the rest is not
+    back_first: AlarmLists = (
+        AlarmLists()
+    )  # row that backs the first server out (12.3.3/2, 12.3.4/2, 12.3.5/2)
+    back_switched: AlarmLists = NO_ALARMS  # row that lists the alarms of the failover back
+    back_second: AlarmLists = NO_ALARMS  # row that backs the second server out
 
-    def listed(self, stage: Stage) -> frozenset[int]:
-        """Numbers that may stand on the cluster itself in this stage."""
+    def listed(self, stage: Stage, *, back: bool = False) -> frozenset[int]:
+        """Numbers that may stand on the cluster itself in this stage; ``back``: it is being backed out."""
         switched = self.switched.during | self.switched.after
+        back_switched = self.back_switched.during | self.back_switched.after
+        if back and stage in (Stage.SWITCHED, Stage.FIRST_DONE, Stage.MOVING, Stage.FORCED, Stage.FRESH):
+            returned = self.back_second.after if stage in (Stage.FORCED, Stage.FRESH) else frozenset()
+            return back_switched | self.back_first.after | returned
         return {
             Stage.FRESH: frozenset(),
+            Stage.FORCED: frozenset(),
             Stage.FIRST_RUNNING: self.first.during | self.first.after,
             Stage.FIRST_DONE: self.first.after | switched,
             Stage.SWITCHED: switched,
             Stage.SECOND_RUNNING: self.second.during | self.second.after,
             Stage.DONE: self.second.after | self.done,
             Stage.MOVING: switched | self.first.during,
-            Stage.BACKING_OUT: self.first.during | switched,
+            Stage.BACK_FIRST: self.back_first.during | self.back_first.after,
+            Stage.BACK_SECOND: self.back_second.during | self.back_second.after,
         }.get(stage, frozenset())
 
 
@@ -260,14 +274,18 @@ def judge(
 ) -> list[Judged]:
     """Each alarm with what it means now: baseline, expected or unexpected (time is `AlarmWatch`'s business)."""
     accepted = {(a.number, a.source) for a in site.accepted_alarms}
+    numbers = {
+        name: lists[name].listed(state.stage, back=state.going_back(site.target_release))
+        for name, state in states.items()
+    }
     mixed = any(state.stage is not Stage.FRESH for state in states.values()) and any(
         state.stage is not Stage.DONE for state in states.values()
     )
     # the replication of the CMP reaches every server when a CMP is worked on; else it shows on the CMP only
     everywhere: set[int] = {SYSTEM_MIXED} if mixed else set()
     on_cmp: set[int] = set()
-    for each, state in states.items():
-        listed = lists[each].listed(state.stage) & REPLICATION
+    for each in states:
+        listed = numbers[each] & REPLICATION
         on_cmp |= listed
         if is_cmp(site, each):
             everywhere |= listed
@@ -287,7 +305,7 @@ def judge(
             name is not None
             and name in states
             and alarm.number != SYSTEM_MIXED
-            and alarm.number in lists[name].listed(states[name].stage)
+            and alarm.number in numbers[name]
         ):
             judged.append(
                 Judged(alarm, name, Standing.EXPECTED, f"listed while {name} has {states[name].stage}")

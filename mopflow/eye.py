@@ -162,7 +162,7 @@ class Eye:
                 self._on_reading(reading)
 
     def _read(self, begun: float) -> Reading:
-        page = self._console.upgrade_manager()
+        page = self._console.overview()
         taken = datetime.now(UTC)
         previous = self._latest.snapshot if self._latest is not None else None
         snapshot = Snapshot(taken, begun, page.servers, page.current_iso)

@@ -45,7 +45,7 @@ def _upgraded(here: Here, wanted: Stage, running: Stage) -> Finding:
     if state.stage.order > wanted.order:
         return past(state)
     if state.stage is not wanted:
-        if state.stage in (Stage.MOVING, Stage.BACKING_OUT, Stage.ODD):
+        if state.stage in (Stage.MOVING, Stage.ODD) or state.stage.is_back:
             return Finding.unknown(state.why)
         return Finding.no(state.why)
     server = state.other
@@ -107,7 +107,7 @@ def _running(here: Here, stage: Stage) -> Finding:
     state = here.state
     if state.stage is stage:
         return Finding.yes(state.why)
-    if state.stage in (Stage.MOVING, Stage.BACKING_OUT):
+    if state.stage is Stage.MOVING or state.stage.is_back:
         return Finding.unknown(state.why)
     return Finding.no(state.why)
 
@@ -148,7 +148,7 @@ def switched(here: Here) -> Finding:
     state = here.state
     if state.stage.order >= Stage.SWITCHED.order:
         return Finding.yes(state.why)
-    if state.stage in (Stage.MOVING, Stage.BACKING_OUT, Stage.ODD):
+    if state.stage in (Stage.MOVING, Stage.ODD) or state.stage.is_back:
         return Finding.unknown(state.why)
     return Finding.no(state.why)
 

@@ -187,9 +187,9 @@ def trouble(state: ClusterState, judged: Collection[Judged]) -> Refusal | None:
             return Refusal("R8", f"UPGRADE_OPERATION_FAILED on {item.alarm.source}: {item.alarm.text}")
     if state.stage is Stage.ODD:
         return Refusal("R8", state.why)
-    if state.stage is Stage.DONE:
-        return None
     for server in state.servers:
+        if state.stage is Stage.DONE and not server.operation.backout:
+            continue  # what failed was repaired: both servers are upgraded
         if server.operation.doing is Doing.FAILED:
             return Refusal("R8", f"{server.name}: {server.operation.text}")
         if server.operation.doing is Doing.UNKNOWN:

@@ -43,6 +43,7 @@ class AutonomyKind(StrEnum):
     CMP_SWITCH = "cmp_switch"
     FIRST_FAILOVER = "first_failover"
     ROLLBACK = "rollback"  # of R11: always automatic
+    BACKOUT = "backout"  # every act of chapter 12
 
 
 class AutonomyRules(_Model):
@@ -61,6 +62,8 @@ class AutonomyRules(_Model):
                 return self.cmp_switch
             case AutonomyKind.FIRST_FAILOVER:
                 return self.first_failover
+            case AutonomyKind.BACKOUT:
+                return self.backout
             case AutonomyKind.DEFAULT:
                 return self.default
 

@@ -107,18 +107,20 @@ class Operation:
 
     @classmethod
     def read(cls, cell: str) -> Operation:
-        """Read the cell; the forms are those of Figures 1 and 3 and of 12.3.3.
+        """Read the cell; the forms are those of Figures 1 and 3, of 12.3.3, and of 6.1.1/10 and 12.3.5/6 (old GUI).
 
         Step numbers and percents are shown, never calculated with: they differ from release to release.
         """
         text = " ".join(cell.split())
         low = text.lower()
-        backout = "backout" in low or "rollback" in low
+        backout = "backout" in low or "rollback" in low or "backing out" in low
         if low in ("", "n/a", "na"):
             return cls(Doing.NOTHING, text)
         if re.search(r"\bfail(ed|ure|s)?\b", low):
             return cls(Doing.FAILED, text, None, backout)
-        if re.search(r"\bcompleted successfully\b", low):
+        if re.search(
+            r"\bcompleted successfully\b|\b(upgrade|backout) was completed\b|\bbackout complete\b", low
+        ):
             doing = Doing.UNKNOWN if re.search(r"\b(not|never)\b", low) else Doing.SUCCEEDED
             return cls(doing, text, 100 if doing is Doing.SUCCEEDED else None, backout)
         running = re.search(r"(\d{1,3})\s?%", text)
@@ -187,27 +189,49 @@ class Stage(StrEnum):
     """How far one cluster is between two releases, read from the live system alone."""
 
     FRESH = "both on the source release"
+    FORCED = "both on the source release, one in forced standby"
     FIRST_RUNNING = "first server being upgraded"
     FIRST_DONE = "first server upgraded, source release active"
     SWITCHED = "target release active"
     SECOND_RUNNING = "second server being upgraded"
     DONE = "both on the target release"
-    BACKING_OUT = "a server being backed out"
+    BACK_FIRST = "first server being backed out"
+    BACK_SECOND = "second server being backed out"
     MOVING = "between two states"
     ODD = "not a state of the procedure"
 
     @property
     def order(self) -> int:
         """Position along the upgrade; -1 for states outside of it."""
-        line = (
-            Stage.FRESH,
-            Stage.FIRST_RUNNING,
-            Stage.FIRST_DONE,
-            Stage.SWITCHED,
-            Stage.SECOND_RUNNING,
-            Stage.DONE,
-        )
-        return line.index(self) if self in line else -1
+        return _UPGRADE.index(self) if self in _UPGRADE else -1
+
+    @property
+    def back_order(self) -> int:
+        """Position along the backout, which is the reverse; -1 for states outside of it."""
+        return _BACKOUT.index(self) if self in _BACKOUT else -1
+
+    @property
+    def is_back(self) -> bool:
+        """Does a backout run in the cluster?"""
+        return self in (Stage.BACK_FIRST, Stage.BACK_SECOND)
+
+
+_UPGRADE = (
+    Stage.FRESH,
+    Stage.FIRST_RUNNING,
+    Stage.FIRST_DONE,
+    Stage.SWITCHED,
+    Stage.SECOND_RUNNING,
+    Stage.DONE,
+)
+_BACKOUT = (
+    Stage.DONE,
+    Stage.BACK_FIRST,
+    Stage.SWITCHED,
+    Stage.FIRST_DONE,
+    Stage.BACK_SECOND,
+    Stage.FRESH,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +249,25 @@ class ClusterState:
     def in_upgrade(self) -> bool:
         """Counts for the limit of four (R2): begun and not yet on one release, active and standby."""
         return self.stage not in (Stage.FRESH, Stage.DONE)
+
+    def going_back(self, target: Release) -> bool:
+        """Was a server of it backed out: does one that runs another release have the target as Prev Release?
+
+        The old GUI prints no Prev Release and does not tell.
+        """
+        return any(
+            server.release is not None
+            and not server.release.same_release(target)
+            and _is_release(server.prev_release, target)
+            for server in self.servers
+        )
+
+
+def _is_release(printed: str, release: Release) -> bool:
+    try:
+        return Release.parse(printed).same_release(release)
+    except UnreadableReply:
+        return False  # a TPD release, or nothing
 
 
 def read_cluster(
@@ -273,7 +316,8 @@ def read_cluster(
     busy = other.operation.doing is Doing.RUNNING or other.role is Role.OOS
     if busy:
         if other.operation.backout and other.operation.doing is Doing.RUNNING:
-            return state(Stage.BACKING_OUT, f"{said}: {other.operation.text}", active, other)
+            back = Stage.BACK_FIRST if on_target else Stage.BACK_SECOND
+            return state(back, f"{said}: {other.operation.text}", active, other)
         stage = Stage.SECOND_RUNNING if on_target else Stage.FIRST_RUNNING
         return state(stage, f"{said}: {other.operation.text}", active, other)
     if other.role is Role.OFFLINE:
@@ -296,4 +340,4 @@ def read_cluster(
         return state(Stage.FIRST_DONE, said, active, other)
     if other.role is Role.STANDBY:
         return state(Stage.FRESH, said, active, other)
-    return state(Stage.MOVING, said, active, other)
+    return state(Stage.FORCED, said, active, other)

@@ -25,10 +25,10 @@ from mopflow.console.protocol import (
     Kit,
     KpiRow,
     LogLine,
+    Overview,
     Page,
     Shots,
     TopologyRow,
-    UpgradeManagerPage,
     Urgency,
 )
 from mopflow.console.reading import Look
@@ -74,7 +74,7 @@ class BrowserConsole(Driver):
     def about(self) -> Release:
         return self._page(Page.ABOUT, lambda look: reading.about(look, self._labels))
 
-    def upgrade_manager(self) -> UpgradeManagerPage:
+    def overview(self) -> Overview:
         return self._page(Page.UPGRADE_MANAGER, lambda look: reading.upgrade_manager(look, self._labels))
 
     def active_alarms(self) -> tuple[Alarm, ...]:
@@ -225,7 +225,7 @@ class BrowserConsole(Driver):
         name = tab or (page.name if page in often else "read")
         return self._session.fresh(name, page.name, place.heading, route, parse)
 
-    def _manager(self, tab: str) -> tuple[Tab, UpgradeManagerPage]:
+    def _manager(self, tab: str) -> tuple[Tab, Overview]:
         """A tab with a fresh Upgrade Manager, apart from the one that readings refresh."""
         shown = self._fresh(
             Page.UPGRADE_MANAGER, lambda look: reading.upgrade_manager(look, self._labels), tab

@@ -16,7 +16,7 @@ from playwright.sync_api import Page as Tab
 from mopflow.console import reading
 from mopflow.console.hands import Hands
 from mopflow.console.labels import Labels, Names, is_one_of
-from mopflow.console.protocol import Act, Intended, Kit, LogLine, Shots, UpgradeManagerPage
+from mopflow.console.protocol import Act, Intended, Kit, LogLine, Overview, Shots
 from mopflow.console.reading import Look
 from mopflow.console.session import Session, SessionLost, exactly
 from mopflow.errors import ActRefused, MayHaveRun, MopflowError, NotAnnounced, UnreadableReply
@@ -37,7 +37,7 @@ class Clicks(Hands):
     def advance(
         self,
         tab: Tab,
-        page: UpgradeManagerPage,
+        page: Overview,
         intended: Intended,
         shots: Shots | None,
         elsewhere: Callable[[], Tab] | None,

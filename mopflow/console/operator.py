@@ -25,10 +25,10 @@ from mopflow.console.protocol import (
     Kit,
     KpiRow,
     LogLine,
+    Overview,
     Page,
     Shots,
     TopologyRow,
-    UpgradeManagerPage,
     Urgency,
 )
 from mopflow.console.reading import Button, Cell, Grid, GridRow, Look
@@ -242,9 +242,9 @@ class OperatorConsole:
         )
         return Release.parse(text.strip().removeprefix("Release").strip())
 
-    def upgrade_manager(self) -> UpgradeManagerPage:
+    def overview(self) -> Overview:
         if self._readings is not None:
-            return self._readings.upgrade_manager()
+            return self._readings.overview()
         look = self._paste("Upgrade Manager", self._way(Page.UPGRADE_MANAGER))
         iso = self._asker.question(
             Question("Current ISO", ("Type what stands behind `Current ISO:` (upper right).",), lines=False)

@@ -45,10 +45,34 @@ class Urgency(StrEnum):
     READ = "read"
 
 
+class Gui(StrEnum):
+    """Which pages the console serves: that follows the release of the active CMP server."""
+
+    MAINTENANCE = "System Maintenance"  # 10.5 and 11.5: servers are worked on one by one
+    DIRECTOR = "Upgrade Manager"  # 12.x: the Upgrade Director works on clusters
+
+
+class Operation(StrEnum):
+    """The entries of the Operations menu in System Maintenance (10.5, 11.5), and Push Script."""
+
+    PUSH_SCRIPTS = "Push Script"
+    FORCE_STANDBY = "Force Standby"
+    CANCEL_FORCE_STANDBY = "Cancel Force Standby"
+    SWITCH_FORCE_STANDBY = "Switch ForceStandby"
+    START_UPGRADE = "Start Upgrade"
+    BACKOUT = "Backout"
+
+
 @dataclass(frozen=True, slots=True)
-class UpgradeManagerPage:
+class Overview:
+    """The page that shows every server: the Upgrade Manager, or System Maintenance in the old GUI.
+
+    In the old GUI there is no Prev Release ("") and no Up to Date (N/A), and no Current ISO ("").
+    """
+
     servers: tuple[ServerState, ...]
     current_iso: str  # label, "Install Kit" before a choice
+    gui: Gui = Gui.DIRECTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +142,24 @@ class KpiRow:
     values: dict[str, str]  # all columns as printed
 
 
+@dataclass(frozen=True, slots=True)
+class TrendRow:
+    """One interval of one cluster in Trending Reports."""
+
+    cluster: str
+    values: dict[str, str]  # all columns as printed
+
+
+@dataclass(frozen=True, slots=True)
+class RepRow:
+    """Replication of one MPE or MRA server as MPE/MRA Rep Stats shows it."""
+
+    server: str
+    peer: str
+    status: str  # "OK" is good, anything else is not
+    values: dict[str, str]  # all columns as printed
+
+
 class Console(Protocol):
     """The console of the active primary CMP.
 
@@ -132,7 +174,7 @@ class Console(Protocol):
 
     def about(self) -> Release: ...
 
-    def upgrade_manager(self) -> UpgradeManagerPage: ...
+    def overview(self) -> Overview: ...
 
     def upgrade_log(self, cluster: str) -> tuple[LogLine, ...]: ...
 
@@ -143,6 +185,10 @@ class Console(Protocol):
     def iso_maintenance(self) -> tuple[IsoRow, ...]: ...
 
     def kpi_dashboard(self) -> tuple[KpiRow, ...]: ...
+
+    def trending(self) -> tuple[TrendRow, ...]: ...
+
+    def rep_stats(self) -> tuple[RepRow, ...]: ...
 
     def cluster_page(self, cluster: str) -> ClusterPage: ...
 
@@ -156,6 +202,13 @@ class Console(Protocol):
         self, intended: Intended, *, shots: Shots | None = None, urgency: Urgency = Urgency.ACT
     ) -> str:
         """Upgrade button (Start/Continue Upgrade) for FAILOVER_TO_NEW and INITIATE_UPGRADE, rollback button else."""
+        ...
+
+    def operate(self, operation: Operation, names: Sequence[str], *, shots: Shots | None = None) -> str:
+        """An entry of Operations on exactly these servers (SWITCH_FORCE_STANDBY: on exactly this one cluster).
+
+        Raises NotAnnounced where the page that the console serves has no such entry (12.1 has no Start Upgrade there).
+        """
         ...
 
     def select_iso(self, path: str, *, shots: Shots | None = None) -> str: ...
@@ -186,10 +239,14 @@ class Page(StrEnum):
     """Pages by their visible names."""
 
     UPGRADE_MANAGER = "Upgrade Manager"
+    SYSTEM_MAINTENANCE = "System Maintenance"
+    OVERVIEW = "Overview"  # whichever of the two shows the system here
     ISO_MAINTENANCE = "ISO Maintenance"
     ACTIVE_ALARMS = "Active Alarms"
     TOPOLOGY = "Topology Settings"
     KPI_DASHBOARD = "KPI Dashboard"
+    TRENDING = "Trending Reports"
+    REP_STATS = "MPE/MRA Rep Stats"
     ABOUT = "About"
     CLUSTER_SYSTEM = "System"
     CLUSTER_REPORTS = "Reports"

@@ -18,8 +18,8 @@ from mopflow.console.protocol import (
     Kit,
     KpiRow,
     LogLine,
+    Overview,
     TopologyRow,
-    UpgradeManagerPage,
 )
 from mopflow.errors import NotAnnounced, UnreadableReply
 from mopflow.release import Release
@@ -235,7 +235,7 @@ def _by_cluster(rows: Iterable[TypedRow], labels: Labels, source: str) -> list[t
     return found
 
 
-def upgrade_manager(look: Look, labels: Labels) -> UpgradeManagerPage:
+def upgrade_manager(look: Look, labels: Labels) -> Overview:
     """The table of Figures 1 and 3 and the label of Current ISO (3.1.3)."""
     source = "Upgrade Manager"
     servers = []
@@ -258,7 +258,7 @@ def upgrade_manager(look: Look, labels: Labels) -> UpgradeManagerPage:
                 alarm_severity=Severity.read(row["severity"]) if row["severity"] else None,
             )
         )
-    return UpgradeManagerPage(tuple(servers), current_iso(look, labels))
+    return Overview(tuple(servers), current_iso(look, labels))
 
 
 def current_iso(look: Look, labels: Labels) -> str:

@@ -165,7 +165,7 @@ def secondary_waits(here: Here) -> Finding:
     if secondary is None:
         return Finding.yes(f"{primary.why}; the site has no secondary CMP cluster")
     state = here.states[secondary.name]
-    if state.stage in (Stage.ODD, Stage.BACKING_OUT):
+    if state.stage is Stage.ODD or state.stage.is_back:
         return Finding.no(state.why)
     return Finding.yes(f"{primary.why}; {state.why}")
 

@@ -24,12 +24,15 @@ from mopflow.console.protocol import (
     Kit,
     KpiRow,
     LogLine,
+    Overview,
     Page,
+    RepRow,
     Shots,
     TopologyRow,
-    UpgradeManagerPage,
+    TrendRow,
     Urgency,
 )
+from mopflow.console.protocol import Operation as Operate
 from mopflow.errors import ActRefused, NotAnnounced, Unreachable
 from mopflow.evidence import EvidenceStore
 from mopflow.eye import Eye
@@ -293,11 +296,11 @@ class SmallSystem:
         self._call("about")
         return Release.parse(TARGET)
 
-    def upgrade_manager(self) -> UpgradeManagerPage:
+    def overview(self) -> Overview:
         with self.lock:
             self.readings += 1
             self.read()
-            page = UpgradeManagerPage(tuple(self._row(box) for box in self.boxes.values()), self.iso)
+            page = Overview(tuple(self._row(box) for box in self.boxes.values()), self.iso)
             self.tick()
             return page
 
@@ -352,6 +355,18 @@ class SmallSystem:
             counters = {"Messages In": float(since * 10)}
             return ClusterPage(cluster, "OK", Release.parse(config), mismatch, counters)
 
+    def trending(self) -> tuple[TrendRow, ...]:
+        self._call("trending")
+        return tuple(TrendRow(c.name, {"Messages In": "10"}) for c in self.site.traffic_clusters)
+
+    def rep_stats(self) -> tuple[RepRow, ...]:
+        self._call("rep_stats")
+        master = self.site.cmp.primary.server_names[0]
+        names = [name for c in self.site.traffic_clusters for name in c.server_names]
+        return tuple(
+            RepRow(name, master, "Broken" if self.boxes[name].sync_broken else "OK", {}) for name in names
+        )
+
     def kits(self) -> tuple[Kit, ...]:
         return ()
 
@@ -372,6 +387,9 @@ class SmallSystem:
             self.begin(intended)
         self._acted(f"advance {intended.act}")
         return "accepted"
+
+    def operate(self, operation: Operate, names: Sequence[str], *, shots: Shots | None = None) -> str:
+        raise NotAnnounced(str(operation), "the Upgrade Manager has no such entry")
 
     def select_iso(self, path: str, *, shots: Shots | None = None) -> str:
         raise ActRefused("not in this system")

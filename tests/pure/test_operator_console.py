@@ -97,7 +97,7 @@ def test_the_password_is_never_shown() -> None:
 
 def test_a_pasted_table_is_read_like_the_page() -> None:
     console = OperatorConsole(Person(MANAGER, "Install Kit", "mpe-1b"))
-    page = console.upgrade_manager()
+    page = console.overview()
     assert page.current_iso == "Install Kit"
     assert [(s.name, s.cluster, s.role, s.sync_broken) for s in page.servers] == [
         ("mpe-1a", "mpe-1", Role.ACTIVE, False),
@@ -108,11 +108,11 @@ def test_a_pasted_table_is_read_like_the_page() -> None:
 def test_a_paste_that_lacks_a_row_is_unreadable() -> None:
     lacking = "\n".join(MANAGER.splitlines()[:-1])
     with pytest.raises(UnreadableReply, match="announces 2 servers"):
-        OperatorConsole(Person(lacking, "Install Kit", "")).upgrade_manager()
+        OperatorConsole(Person(lacking, "Install Kit", "")).overview()
     with pytest.raises(UnreadableReply, match="no such servers"):
-        OperatorConsole(Person(MANAGER, "Install Kit", "mpe-2a")).upgrade_manager()
+        OperatorConsole(Person(MANAGER, "Install Kit", "mpe-2a")).overview()
     with pytest.raises(UnreadableReply):
-        OperatorConsole(Person("hello", "Install Kit", "")).upgrade_manager()
+        OperatorConsole(Person("hello", "Install Kit", "")).overview()
 
 
 def test_pasted_alarms_and_cluster_pages() -> None:

@@ -69,7 +69,12 @@ def at(cluster: str, stage: Stage) -> ClusterState:
         Stage.DONE: (row(a, standby, TARGET, DONE), row(b, active, TARGET)),
         Stage.MOVING: (row(a, standby, SOURCE), row(b, standby, SOURCE)),
         Stage.ODD: (row(a, active, SOURCE), row(b, active, SOURCE)),
-        Stage.BACKING_OUT: (
+        Stage.FORCED: (row(a, active, SOURCE), row(b, forced, SOURCE)),
+        Stage.BACK_FIRST: (
+            row(a, active, TARGET),
+            row(b, oos, TARGET, "[Step 2] 3% Initiate backout - x (Elapsed Time: 0:00:33)"),
+        ),
+        Stage.BACK_SECOND: (
             row(a, active, SOURCE),
             row(b, oos, TARGET, "[Step 2] 3% Initiate backout - x (Elapsed Time: 0:00:33)"),
         ),

@@ -182,10 +182,10 @@ STANDBY, FORCED, OOS = Role.STANDBY, Role.FORCED_STANDBY, Role.OOS
         (STANDBY, TARGET, SOURCE, RUNS, Stage.SECOND_RUNNING),
         (OOS, TARGET, TARGET, RUNS, Stage.SECOND_RUNNING),
         (STANDBY, TARGET, TARGET, DONE, Stage.DONE),
-        (OOS, SOURCE, TARGET, BACKS_OUT, Stage.BACKING_OUT),
-        (OOS, TARGET, TARGET, BACKS_OUT, Stage.BACKING_OUT),
+        (OOS, SOURCE, TARGET, BACKS_OUT, Stage.BACK_SECOND),
+        (OOS, TARGET, TARGET, BACKS_OUT, Stage.BACK_FIRST),
         # between two states
-        (FORCED, SOURCE, SOURCE, "n/a", Stage.MOVING),
+        (FORCED, SOURCE, SOURCE, "n/a", Stage.FORCED),
         (FORCED, TARGET, TARGET, DONE, Stage.MOVING),
         (Role.OFFLINE, SOURCE, SOURCE, "n/a", Stage.MOVING),
         (Role.OFFLINE, TARGET, None, "n/a", Stage.MOVING),
@@ -271,9 +271,10 @@ def test_no_stage_that_its_definition_does_not_allow(one: ServerState, two: Serv
     (active,) = actives
     other = two if active is one else one
     assert (state.active, state.other) == (active, other)
-    assert not roles & {Role.ZOMBIE, Role.SPARE, Role.UNKNOWN, Role.OFFLINE}
+    assert not roles & {Role.ZOMBIE, Role.SPARE, Role.UNKNOWN}
     assert active.operation.doing is not Doing.RUNNING
     works = other.role is OOS or other.operation.doing is Doing.RUNNING
+    assert other.role is not Role.OFFLINE or works  # it may be away while it is worked on
     match state.stage:
         case Stage.FRESH:
             assert on(active.release, SOURCE) and on(other.release, SOURCE) and other.role is STANDBY
@@ -289,8 +290,13 @@ def test_no_stage_that_its_definition_does_not_allow(one: ServerState, two: Serv
         case Stage.DONE:
             assert on(active.release, TARGET) and on(other.release, TARGET) and other.role is STANDBY
             assert not works
-        case Stage.BACKING_OUT:
-            assert works and other.operation.backout
+        case Stage.FORCED:
+            assert on(active.release, SOURCE) and on(other.release, SOURCE) and other.role is FORCED
+            assert not works
+        case Stage.BACK_FIRST:
+            assert works and other.operation.backout and on(active.release, TARGET)
+        case Stage.BACK_SECOND:
+            assert works and other.operation.backout and on(active.release, SOURCE)
 
 
 @given(st.lists(states, max_size=4))
@@ -311,7 +317,9 @@ def test_the_order_of_stages() -> None:
         Stage.SECOND_RUNNING,
         Stage.DONE,
     ]
-    assert {s for s in Stage if s.order < 0} == {Stage.BACKING_OUT, Stage.MOVING, Stage.ODD}
+    outside = {Stage.FORCED, Stage.MOVING, Stage.ODD}
+    assert {s for s in Stage if s.order < 0} == outside | {Stage.BACK_FIRST, Stage.BACK_SECOND}
+    assert {s for s in Stage if s.back_order < 0} == outside | {Stage.FIRST_RUNNING, Stage.SECOND_RUNNING}
 
 
 # the snapshot

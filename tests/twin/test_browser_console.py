@@ -328,7 +328,7 @@ Here = tuple[Desk, BrowserConsole]
 class TestReadings:
     def test_every_reading_and_one_login_for_all(self, here: Here) -> None:
         desk, console = here
-        page = console.upgrade_manager()
+        page = console.overview()
         assert [(s.name, s.cluster, s.role) for s in page.servers[:2]] == [
             ("mpe-1a", "mpe-1", Role.ACTIVE), ("mpe-1b", "mpe-1", Role.STANDBY),
         ]  # fmt: skip
@@ -347,17 +347,17 @@ class TestReadings:
 
     def test_a_reading_is_fresh(self, here: Here) -> None:
         desk, console = here
-        console.upgrade_manager()
+        console.overview()
         desk.state["clusters"]["mpe-1"][0]["Server Role"] = "OOS"
-        assert console.upgrade_manager().servers[0].role is Role.OOS
+        assert console.overview().servers[0].role is Role.OOS
         desk.state["alarms"] = []
         assert console.active_alarms() == ()
 
     def test_the_session_is_lost_between_readings(self, here: Here) -> None:
         desk, console = here
-        console.upgrade_manager()
+        console.overview()
         desk.sessions.clear()
-        assert len(console.upgrade_manager().servers) == 6
+        assert len(console.overview().servers) == 6
         assert desk.logins == [True]
 
     def test_a_page_that_is_not_whole_is_unreadable(self, here: Here) -> None:
@@ -380,12 +380,11 @@ class TestReadings:
 
     def test_one_reading_serves_everyone_who_waits(self, here: Here) -> None:
         desk, console = here
-        console.upgrade_manager()
+        console.overview()
         desk.pages.clear()
         found: list[int] = []
         threads = [
-            threading.Thread(target=lambda: found.append(len(console.upgrade_manager().servers)))
-            for _ in range(12)
+            threading.Thread(target=lambda: found.append(len(console.overview().servers))) for _ in range(12)
         ]
         for thread in threads:
             thread.start()
@@ -467,17 +466,17 @@ class TestAdvance:
     @pytest.mark.parametrize("fate", ["drop", "logout", "strange"])
     def test_a_lost_answer_may_have_run_and_is_never_sent_again(self, here: Here, fate: str) -> None:
         desk, console = here
-        console.upgrade_manager()
+        console.overview()
         desk.fate = fate
         with pytest.raises(MayHaveRun):
             console.advance(START)
         assert len(desk.acts) == 1
-        assert len(console.upgrade_manager().servers) == 6
+        assert len(console.overview().servers) == 6
         assert len(desk.acts) == 1
 
     def test_the_session_is_lost_before_the_last_click(self, here: Here) -> None:
         desk, console = here
-        console.upgrade_manager()
+        console.overview()
         desk.before = "logout"
         assert console.advance(START) == "Operation successful."
         assert desk.logins == [True] and len(desk.acts) == 1
@@ -547,7 +546,7 @@ class TestOtherActs:
 
 def test_no_answer_within_the_deadline_may_have_run(tmp_path: Path) -> None:
     with standing(tmp_path) as stand, opened(stand.console(deadline=4.0)) as console:
-        console.upgrade_manager()
+        console.overview()
         stand.desk.fate = "hang"
         with pytest.raises(MayHaveRun, match="no answer in 4 s"):
             console.advance(START)
@@ -561,17 +560,17 @@ class TestLogin:
         with standing(tmp_path) as stand, opened(stand.console(word=wrong)) as console:
             for _ in range(3):
                 with pytest.raises(LoginRefused) as error:
-                    console.upgrade_manager()
+                    console.overview()
                 assert not [form for form in forms([wrong]) if form in str(error.value)]
             assert stand.desk.logins == [False]
 
     def test_the_budget(self, tmp_path: Path) -> None:
         with standing(tmp_path) as stand, opened(stand.console(login_budget=2)) as console:
             for _ in range(2):
-                console.upgrade_manager()
+                console.overview()
                 stand.desk.sessions.clear()
             with pytest.raises(LoginRefused, match="2 logins in an hour"):
-                console.upgrade_manager()
+                console.overview()
             assert stand.desk.logins == [True, True]
 
     def test_a_password_is_in_no_error_and_no_log(
@@ -581,7 +580,7 @@ class TestLogin:
         with standing(tmp_path) as stand, opened(stand.console(deadline=2.0)) as console:
             stand.desk.login_page = "readonly"
             with pytest.raises(Unreachable) as error:
-                console.upgrade_manager()
+                console.overview()
             assert stand.desk.logins == []
         told = [str(error.value), repr(error.value), *(record.getMessage() for record in caplog.records)]
         assert not [form for form in forms([WORD]) for text in told if form in text]
@@ -602,7 +601,7 @@ class TestIdentity:
 
     def test_a_strange_key_in_front_of_the_right_certificate_is_refused(self, tmp_path: Path) -> None:
         with standing(tmp_path / "a") as stand, opened(stand.console()) as console:
-            console.upgrade_manager()
+            console.overview()
             stand.desk.pages.clear()
             (tmp_path / "b").mkdir()
             _, genuine = stand.authority.issue("genuine")
@@ -617,17 +616,17 @@ class TestIdentity:
     def test_a_new_key_of_the_same_authority_is_the_same_console(self, tmp_path: Path) -> None:
         """As after a CMP switch."""
         with standing(tmp_path) as stand, opened(stand.console()) as console:
-            console.upgrade_manager()
+            console.overview()
             stand.context.load_cert_chain(stand.authority.issue("gui-2")[0])
             stand.desk.sessions.clear()
-            assert len(console.upgrade_manager().servers) == 6
+            assert len(console.overview().servers) == 6
             assert stand.desk.logins == [True, True]
 
     def test_nobody_listens(self, tmp_path: Path) -> None:
         with standing(tmp_path) as stand:
             console = stand.console(deadline=5.0)
         with opened(console), pytest.raises(Unreachable):
-            console.upgrade_manager()
+            console.overview()
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1/", "https://admin:x@127.0.0.1/", "cmp"])
     def test_only_https_and_no_password_in_the_address(self, tmp_path: Path, url: str) -> None:
@@ -640,13 +639,13 @@ class TestIdentity:
     def test_a_chromium_that_is_not_there(self, tmp_path: Path) -> None:
         with standing(tmp_path) as stand, opened(stand.console(chromium=tmp_path / "none")) as console:
             with pytest.raises(BadInput, match=r"console\.chromium"):
-                console.upgrade_manager()
+                console.overview()
 
 
 def refused(console: BrowserConsole) -> bool:
     """A kept connection may serve a last reading; new ones are verified anew."""
     try:
-        console.upgrade_manager()
+        console.overview()
     except IdentityChanged:
         return True
     except (Unreachable, UnreadableReply, LoginRefused):
@@ -689,7 +688,7 @@ from pydantic import SecretStr
 from mopflow.console.browser import BrowserConsole
 console = BrowserConsole(sys.argv[1], "admin", SecretStr(sys.stdin.readline()[:-1]), ca=Path(sys.argv[2]),
                          chromium=None, refresh=0, deadline=10, login_budget=5)
-console.upgrade_manager()
+console.overview()
 print("up", flush=True)
 sys.stdin.readline()
 """
@@ -699,13 +698,13 @@ class TestNothingStays:
     def test_after_close(self, tmp_path: Path, corner: Path) -> None:
         with standing(tmp_path) as stand:
             with opened(stand.console()) as console:
-                console.upgrade_manager()
+                console.overview()
                 homes = {home for _, home in browsers(corner)}
                 assert len(homes) == 1
             assert not [home for home in homes if Path(home).exists()]
             assert not browsers(corner)
             with pytest.raises(Unreachable, match="closed"):
-                console.upgrade_manager()
+                console.overview()
 
     def test_after_the_caller_was_killed(self, tmp_path: Path, corner: Path) -> None:
         with standing(tmp_path) as stand:
@@ -728,11 +727,11 @@ class TestNothingStays:
 
     def test_a_browser_that_died_is_replaced(self, tmp_path: Path, corner: Path) -> None:
         with standing(tmp_path) as stand, opened(stand.console()) as console:
-            console.upgrade_manager()
+            console.overview()
             for pid, _ in browsers(corner):
                 os.kill(pid, signal.SIGKILL)
             until(lambda: answers(console))
-            assert len(console.upgrade_manager().servers) == 6
+            assert len(console.overview().servers) == 6
 
     def test_a_page_that_hangs_the_browser_is_ended(self, tmp_path: Path) -> None:
         with standing(tmp_path) as stand, opened(stand.console(deadline=5.0)) as console:
@@ -740,14 +739,14 @@ class TestNothingStays:
             app = APP.replace("@STYLE@", "table")
             stand.desk.broken_page = app.replace("show(new", "setTimeout(() => { for (;;); }, 50); show(new")
             with pytest.raises(Unreachable):
-                console.upgrade_manager()
+                console.overview()
             stand.desk.broken_page = ""
             until(lambda: answers(console))
 
 
 def answers(console: BrowserConsole) -> bool:
     try:
-        console.upgrade_manager()
+        console.overview()
     except (Unreachable, UnreadableReply):
         return False
     return True

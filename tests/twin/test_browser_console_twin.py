@@ -160,7 +160,7 @@ class Album:
 
 def succeeded(console: BrowserConsole, server: str) -> None:
     def done() -> bool | None:
-        row = next(s for s in console.upgrade_manager().servers if s.name == server)
+        row = next(s for s in console.overview().servers if s.name == server)
         return True if row.operation.doing is Doing.SUCCEEDED and row.role is Role.STANDBY else None
 
     until(done)
@@ -173,7 +173,7 @@ def images_on(console: BrowserConsole, server: str) -> tuple[IsoImage, ...]:
 @pytest.mark.parametrize("style", ["table", "grid"])
 def test_a_cluster_forth_and_back(tmp_path: Path, style: str) -> None:
     with running(tmp_path, document(style)) as twin, twin.console() as console:
-        page = console.upgrade_manager()
+        page = console.overview()
         assert [s.name for s in page.servers] == ["cmp-1a", "cmp-1b", "mpe-1a", "mpe-1b", "mra-1a", "mra-1b"]
         assert page.current_iso == "Install Kit"
         assert console.about().short == "12.1.1"
@@ -190,7 +190,7 @@ def test_a_cluster_forth_and_back(tmp_path: Path, style: str) -> None:
         twin.put_kit()
         assert [kit.path for kit in console.kits()] == [KIT]
         assert console.select_iso(KIT) == "Operation successful."
-        until(lambda: True if console.upgrade_manager().servers[2].up_to_date is UpToDate.NO else None)
+        until(lambda: True if console.overview().servers[2].up_to_date is UpToDate.NO else None)
 
         for wrong in (
             Intended(Act.INITIATE_UPGRADE, "mpe-1", "mpe-1a"),
@@ -204,7 +204,7 @@ def test_a_cluster_forth_and_back(tmp_path: Path, style: str) -> None:
         album = Album(tmp_path)
         console.advance(START, shots=album)
         assert len(album.files) == 3 and all(file.exists() for file in album.files)
-        until(lambda: True if Role.OOS in {s.role for s in console.upgrade_manager().servers} else None)
+        until(lambda: True if Role.OOS in {s.role for s in console.overview().servers} else None)
         succeeded(console, "mpe-1b")
         assert 70503 in {alarm.number for alarm in console.active_alarms() if alarm.source == "mpe-1b"}
         log = console.upgrade_log("mpe-1")
@@ -271,5 +271,5 @@ def test_a_refused_login_is_tried_once(tmp_path: Path) -> None:
         with twin.console() as console:
             for _ in range(3):
                 with pytest.raises(LoginRefused):
-                    console.upgrade_manager()
+                    console.overview()
         assert [e["ok"] for e in twin.events("gui_login")] == [True, False]

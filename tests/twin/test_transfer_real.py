@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -76,7 +77,8 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
     server = Sshd(tmp_path / "sshd")
     yield server
     for child in children(server):
-        os.kill(child, signal.SIGKILL)  # one may have been stopped
+        with contextlib.suppress(ProcessLookupError):  # it may end by itself meanwhile
+            os.kill(child, signal.SIGKILL)  # one may have been stopped
     server.stop()
 
 
