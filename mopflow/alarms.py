@@ -239,11 +239,10 @@ class StageAlarms:
     switched: AlarmLists  # row that lists the alarms after the failover
     second: AlarmLists  # row that starts the second server
     done: frozenset[int] = frozenset()  # may stand on a finished cluster while the rest is not
-    back_first: AlarmLists = (
-        AlarmLists()
-    )  # row that backs the first server out (12.3.3/2, 12.3.4/2, 12.3.5/2)
-    back_switched: AlarmLists = NO_ALARMS  # row that lists the alarms of the failover back
-    back_second: AlarmLists = NO_ALARMS  # row that backs the second server out
+    # the same of a backout: 12.3.3/2, 3, 5 and their sisters in 12.3.4 and 12.3.5
+    back_first: AlarmLists = NO_ALARMS
+    back_switched: AlarmLists = NO_ALARMS
+    back_second: AlarmLists = NO_ALARMS
 
     def listed(self, stage: Stage, *, back: bool = False) -> frozenset[int]:
         """Numbers that may stand on the cluster itself in this stage; ``back``: it is being backed out."""
