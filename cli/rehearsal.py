@@ -24,10 +24,19 @@ from mopflow.errors import BadInput
 from mopflow.ledger import Hold, Ledger
 from mopflow.procedures.table import cmp_procedures
 from mopflow.readiness import Readiness
+from mopflow.release import Release, upgrade_path
 from mopflow.site import Autonomy, Site
 from mopflow.site_file import load
 
 LAB_SITE = Path(__file__).parents[1] / "deployments" / "lab.yaml"
+# the releases that chapters 6 to 9 begin on, as their figures print them
+SOURCES = {
+    "10.5": "10.5.6_1.1.0",
+    "11.5": "11.5.2.0.0_38.1.0",
+    "12.0": "12.0.0.0.0_45.1.0",
+    "12.1.1": "12.1.1.0.0_14.1.0",
+}
+EVERYTHING = "all"
 JUDGED_SPEED = 60  # the highest at which the rules' own seconds are longer than a click
 
 
@@ -54,6 +63,8 @@ class Rehearsal:
         as_json: bool,
         *,
         only_prepare: bool = False,
+        source: str | None = None,
+        back_out: bool = False,
     ) -> None:
         self._site_path = site or LAB_SITE
         self._seed = seed
@@ -63,6 +74,8 @@ class Rehearsal:
         self._keep = keep
         self._as_json = as_json
         self._only_prepare = only_prepare
+        self._source = source
+        self._back_out = back_out
         self._console: Console = output.for_people(as_json)
         self._prefect = PrefectServer()
         self._ran: list[Ran] = []
@@ -71,7 +84,9 @@ class Rehearsal:
 
     def run(self) -> int:
         site = load(self._site_path)
-        _works_alone(site, self._site_path)
+        if self._source is not None:
+            site = begin_on(site, self._source)
+        _works_alone(site, self._site_path, self._back_out)
         cmp_procedures(site.source_release)  # refuses what no table is there for
         run = RunDir.create(self._out)
         twin = Twin(run, site, Passwords())
@@ -103,6 +118,9 @@ class Rehearsal:
         commands: list[tuple[str, ...]] = [("prepare",)]
         if not self._only_prepare:
             commands += [("upgrade-cmp",), *(("upgrade-segment", segment.name) for segment in site.segments)]
+            commands.append(("post-check",))
+            if self._back_out:
+                commands.append(("back-out", EVERYTHING))
         with Watch(site, run.ledger, self._console) as watch:
             for command in commands:
                 name = " ".join(command)
@@ -164,13 +182,14 @@ class Rehearsal:
     def _summary(
         self, run: RunDir, site: Site, code: int, flight: Flight, holds: Sequence[Hold]
     ) -> Iterator[str]:
-        done = [c for c in flight.clusters if c.upgraded]
+        done = [c for c in flight.clusters if (c.backed_out if self._back_out else c.upgraded)]
         yield ""
         yield _headline(code, self._only_prepare)
         yield f"preparation: {_prepared(read_readiness(twin_site(run), run.path))}"
+        way = f"from {site.source_release.short} to {site.target_release.short}"
+        way = f"upgraded {way} and backed out" if self._back_out else f"upgraded {way}"
         yield (
-            f"upgraded from {site.source_release.short} to {site.target_release.short}: {len(done)} of "
-            f"{len(flight.clusters)} clusters ({', '.join(c.name for c in done) or 'none'})"
+            f"{way}: {len(done)} of {len(flight.clusters)} clusters ({', '.join(c.name for c in done) or 'none'})"
         )
         for cluster in flight.clusters:
             if not cluster.upgraded and not cluster.untouched:
@@ -209,7 +228,10 @@ class Rehearsal:
             "directory": str(run.path),
             "readiness": readiness_document(read_readiness(twin_site(run), run.path)),
             "upgraded": [c.name for c in flight.clusters if c.upgraded],
-            "clusters": [{**asdict(c), "upgraded": c.upgraded} for c in flight.clusters],
+            "backed_out": [c.name for c in flight.clusters if c.backed_out],
+            "clusters": [
+                {**asdict(c), "upgraded": c.upgraded, "backed_out": c.backed_out} for c in flight.clusters
+            ],
             "twin_seconds": flight.seconds,
             "idle_seconds": round(flight.idle, 3),
             "faults": list(flight.faults),
@@ -270,12 +292,21 @@ def _headline(code: int, only_prepare: bool) -> str:
     }.get(code, "FAILED: an error ended the rehearsal.")
 
 
-def _works_alone(site: Site, path: Path) -> None:
+def begin_on(site: Site, source: str) -> Site:
+    """The same site on another source release. Raises BadInput for one that the document has no path from (2.2)."""
+    full = SOURCES.get(source, source)
+    why = upgrade_path(Release.parse(full), site.target_release) if full[:1].isdigit() else "it is no release"
+    if why is not None:
+        raise BadInput(f"--from {source}: {why}; name one of {', '.join(SOURCES)}")
+    return site.model_copy(update={"source": full})
+
+
+def _works_alone(site: Site, path: Path, back_out: bool) -> None:
     """Nobody can be asked in a rehearsal. Raises BadInput."""
     rules = site.autonomy
     people = [
         name
-        for name in ("default", "cmp_switch", "first_failover")
+        for name in ("default", "cmp_switch", "first_failover", *(("backout",) if back_out else ()))
         if getattr(rules, name) is not Autonomy.AUTO
     ]
     if people:

@@ -18,6 +18,12 @@ class Phase(StrEnum):
     PREPARE = "prepare"
 
 
+class Afterwards(StrEnum):
+    """What a rehearsal can do behind the upgrade."""
+
+    BACK_OUT = "back-out"
+
+
 def add_to(app: typer.Typer) -> None:
     app.command()(rehearse)
 
@@ -39,9 +45,32 @@ def rehearse(
     only: Annotated[
         Phase | None, typer.Option("--only", metavar="PHASE", help="prepare: the preparation alone.")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RELEASE",
+            help="Begin on this release instead of the site file's: 10.5, 11.5, 12.0, 12.1.1.",
+        ),
+    ] = None,
+    then: Annotated[
+        Afterwards | None,
+        typer.Option("--then", metavar="COMMAND", help="back-out: afterwards back everything out again."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Prepare and upgrade a whole system on the twin: CMP clusters, then one segment after another."""
+    """Prepare, upgrade and check a whole system on the twin: CMP clusters, then one segment after another."""
     from cli.rehearsal import Rehearsal
 
-    return Rehearsal(site, seed, speed, fault or [], out, keep, as_json, only_prepare=only is not None).run()
+    return Rehearsal(
+        site,
+        seed,
+        speed,
+        fault or [],
+        out,
+        keep,
+        as_json,
+        only_prepare=only is not None,
+        source=source,
+        back_out=then is not None,
+    ).run()

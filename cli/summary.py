@@ -39,6 +39,11 @@ class ClusterEnd:
     def untouched(self) -> bool:
         return all(server.release == server.began_on for server in self.servers)
 
+    @property
+    def backed_out(self) -> bool:
+        """Both servers on the release that they began on, one active and one standby."""
+        return self.untouched and sorted(server.role for server in self.servers) == ["Active", "Standby"]
+
 
 @dataclass(frozen=True, slots=True)
 class Flight:

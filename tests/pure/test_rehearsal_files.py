@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -13,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.rehearsal import begin_on
 from cli.rundir import Passwords, RunDir
-from cli.summary import as_hours, read_flight, summarize
+from cli.summary import ClusterEnd, ServerEnd, as_hours, read_flight, summarize
 from cli.twin_files import VARIABLES, pace_document, site_document, twin_document
 from lab.config import Secrets, TwinConfig
 from lab.state import Role
@@ -224,3 +226,37 @@ def test_an_empty_record() -> None:
 )
 def test_hours(seconds: float, text: str) -> None:
     assert as_hours(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("named", "short"),
+    [("10.5", "10.5.6"), ("11.5", "11.5.2"), ("12.0", "12.0.0"), ("12.1.1.0.0_9", "12.1.1")],
+)
+def test_a_rehearsal_may_begin_on_another_release(named: str, short: str) -> None:
+    site = begin_on(load(SITES[0]), named)
+    assert site.source_release.short == short
+    config = TwinConfig.model_validate(twin_document(site, 7, 60, ()))
+    assert config.source == site.source
+    assert {image for c in config.clusters for s in c.servers for image in s.images} <= {
+        m.file for m in config.media
+    }
+    endpoints = endpoints_of(config)
+    assert site_document(site, endpoints, 60)["source"] == site.source
+
+
+@pytest.mark.parametrize("named", ["9.3", "12.1.0", "12.1.2", "latest"])
+def test_a_release_without_a_path_is_refused_by_name(named: str) -> None:
+    with pytest.raises(BadInput, match=rf"--from {re.escape(named)}: .*10\.5, 11\.5, 12\.0, 12\.1\.1"):
+        begin_on(load(SITES[0]), named)
+
+
+def test_backed_out_is_the_old_release_with_one_server_active() -> None:
+    def ended(release: str, *roles: str) -> ClusterEnd:
+        servers = tuple(
+            ServerEnd(f"mpe-1{x}", role, "12.0", release) for x, role in zip("ab", roles, strict=True)
+        )
+        return ClusterEnd("mpe-1", "MPE", None, servers, "12.1.2")
+
+    assert ended("12.0", "Standby", "Active").backed_out
+    assert not ended("12.0", "Forced Standby", "Active").backed_out
+    assert not ended("12.1.2", "Standby", "Active").backed_out
