@@ -302,7 +302,13 @@ def alarms_explained(here: Here) -> Finding:
         return Finding.no(
             "; ".join(f"{j.alarm.number} on {j.alarm.source}: {j.alarm.text} ({j.why})" for j in bad)
         )
-    standing = sorted({j.alarm.number for j in here.reading.alarms_on(here.cluster.name)})
+    mine = here.reading.alarms_on(here.cluster.name)
+    doubtful = [j for j in mine if j.in_doubt]
+    if doubtful:
+        return Finding.unknown(
+            "looking again at " + ", ".join(f"{j.alarm.number} on {j.alarm.source}" for j in doubtful)
+        )
+    standing = sorted({j.alarm.number for j in mine})
     return Finding.yes(
         f"alarms on {here.cluster.name}: {', '.join(map(str, standing)) or 'none'}, all explained"
     )

@@ -101,6 +101,19 @@ class Here:
         return self.reading.states
 
     @property
+    def unreadable(self) -> bool:
+        """Does the console show something of this scope that cannot be read: a role, or the release of a server at rest?"""
+        scope = self.scope
+        if scope.cluster is not None:
+            clusters = [self.site.cluster(scope.cluster)]
+        elif scope.server is not None:
+            found = self.site.cluster_of(scope.server)
+            clusters = [found] if found is not None else []
+        else:
+            clusters = list(self.site.segment(scope.segment).clusters) if scope.segment is not None else []
+        return any(server.unreadable for c in clusters for server in self.states[c.name].servers)
+
+    @property
     def alarms(self) -> tuple[Alarm, ...]:
         return self.reading.snapshot.alarms
 

@@ -132,7 +132,7 @@ class _Leg:
         good = 0
         while True:
             self._check_trouble()
-            goal = self._ask(self.leg.goal) if self.blind is None else Finding.unknown(self.blind)
+            goal = self._goal() if self.blind is None else Finding.unknown(self.blind)
             good = good + 1 if goal.is_yes else 0
             if good >= self._readings():
                 return self._finish(goal)
@@ -270,6 +270,13 @@ class _Leg:
         self._next_reading(refusal.reason)
         self._check_trouble()
 
+    def _goal(self) -> Finding:
+        """Is the goal reached? Where the scope's servers cannot be read, a no is only not known."""
+        found = self._ask(self.leg.goal)
+        if found.answer is Answer.NO and self.here.unreadable:
+            return Finding.unknown(found.evidence)
+        return found
+
     def _ask(self, question: Question) -> Finding:
         """Ask the live system; what cannot be read is unknown, a refused login is a hold."""
         try:
@@ -291,7 +298,7 @@ class _Leg:
     def _still_wanted(self) -> bool:
         """The place may have taken long to get: everything is asked again, right before the act."""
         self._look(alarms=True)
-        if self.blind is not None or self._ask(self.leg.goal).answer is not Answer.NO:
+        if self.blind is not None or self._goal().answer is not Answer.NO:
             return False
         if self.leg.under_way is not None and self._ask(self.leg.under_way).answer is not Answer.NO:
             return False
@@ -363,11 +370,7 @@ class _Leg:
             return
         self._look()
         under_way = self._ask(self.leg.under_way) if self.leg.under_way is not None else Finding.no("")
-        if (
-            self.blind
-            or under_way.answer is not Answer.NO
-            or self._ask(self.leg.goal).answer is not Answer.NO
-        ):
+        if self.blind or under_way.answer is not Answer.NO or self._goal().answer is not Answer.NO:
             return
         rule = "R8" if not_announced else ""
         hold(self.here, Refusal(rule, why), "\n".join(self.refusals))

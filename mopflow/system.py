@@ -143,6 +143,12 @@ class ServerState:
     sync_broken: bool
     alarm_severity: Severity | None  # None: the column is empty
 
+    @property
+    def unreadable(self) -> bool:
+        """Its role, or its release while nothing works on it."""
+        at_rest = self.role in (Role.ACTIVE, Role.STANDBY, Role.FORCED_STANDBY)
+        return self.role is Role.UNKNOWN or (at_rest and self.release is None)
+
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
