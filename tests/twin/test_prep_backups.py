@@ -39,7 +39,7 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnTwin]:
-    with on_twin(tmp_path_factory.mktemp("backups"), speed=240, faults=FAULTS) as it:
+    with on_twin(tmp_path_factory.mktemp("backups"), faults=FAULTS) as it:
         yield it
 
 
