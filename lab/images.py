@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 def select_iso(world: World, path: str, by: str) -> None:
+    if not world.has_director:
+        raise world.refuse("there is no Upgrade Manager", Act.SELECT_ISO, None, None, by)
     kit = next((kit for kit in world.kits() if kit.path == path), None)
     if kit is None:
         raise world.refuse(f"there is no upgrade kit at {path}", Act.SELECT_ISO, None, None, by)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from lab import alarms, director, images, maintenance, operations, views
+from lab import alarms, director, images, maintenance, operations, releases, views
 from lab.accounts import Accounts
 from lab.clock import Clock, Script, drive
 from lab.config import Secrets, TwinConfig, media_type
@@ -222,6 +222,11 @@ class World:
         """Actions of that cluster that have not ended; of those kinds, or of any."""
         return [a for a in self.actions if a.cluster == cluster and (not acts or a.act in acts)]
 
+    @property
+    def has_director(self) -> bool:
+        """Does an Upgrade Director manage the system? That of the primary CMP's active server; 10.5 and 11.5 have none."""
+        return releases.has_director(self.servers[self.last_active[self.primary.name]].release)
+
     def on_target(self, server: Server) -> bool:
         """On the target of the whole work, whether or not the kit has been chosen."""
         return server.release == (self.target or self.config.target)
@@ -239,7 +244,7 @@ class World:
         return director.up_to_date(self, server)
 
     def printed_role(self, server: str) -> str:
-        """The cell Server Role: 12.x prints Standby for a forced standby of a mixed cluster."""
+        """Server Role (12.x: Standby for a forced standby of a mixed cluster) or Server State (10.5, 11.5)."""
         return director.printed_role(self, server)
 
     def operation_cell(self, server: str) -> str:
@@ -365,6 +370,14 @@ class World:
 
     def switch_force_standby(self, cluster: str, by: str) -> None:
         operations.switch_force_standby(self, cluster, by)
+
+    def start_upgrade(self, servers: Sequence[str], by: str) -> None:
+        """System Maintenance of 10.5 and 11.5 (6.1.1/10)."""
+        operations.initiate_by_server(self, servers, Act.INITIATE_UPGRADE, by)
+
+    def back_out(self, servers: Sequence[str], by: str) -> None:
+        """System Maintenance of 10.5 and 11.5 (12.3.5/6)."""
+        operations.initiate_by_server(self, servers, Act.INITIATE_BACKOUT, by)
 
     def reapply(self, cluster: str, by: str) -> None:
         maintenance.reapply(self, cluster, by)
