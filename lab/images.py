@@ -49,7 +49,7 @@ def upload_iso(
     problem: str | None = None
     if origin is None or not origin.reachable:
         problem = f"no connection to {host}"
-    elif not world.unix[origin.name].is_right(user, password):
+    elif not world.may_log_in(origin, user, password):
         problem = f"{host} refused the login of {user}"
     elif not path.endswith(".iso") or path not in world.files[origin.name]:
         problem = f"{path} is not an image on {host}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lab import director, views
+from lab import director, releases, views
 from lab.clock import Script
 from lab.faults import Name
 from lab.state import Act, Action, Announced, Cluster, Kind, LogEntry, Phase, Role, Server, Severity
@@ -120,6 +120,8 @@ def _preflight_problem(world: World, action: Action, server: Server) -> str | No
         return None
     if not server.in_sync:
         return f"replication of {server.name} is broken"
+    if releases.needs_scripts(server.release) and server.name not in world.scripts_pushed:
+        return f"the upgrade scripts were not pushed to {server.name}"
     return world.image_problem(server)
 
 
@@ -146,7 +148,13 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
 
     fails, zombie = bites(Name.UPGRADE_FAILS), bites(Name.ZOMBIE)
     broken, hidden = bites(Name.REPLICATION_BROKEN), bites(Name.SSH_UNREACHABLE)
-    minutes = lasts.upgrade(server.kind) if upgrade else lasts.backout(server.kind)
+    if upgrade:
+        old_primary = bool(world.cluster_of(server.name).primary) and not releases.has_director(
+            world.config.source
+        )
+        minutes = lasts.upgrade(server.kind, old_primary=old_primary)
+    else:
+        minutes = lasts.backout(server.kind, second=action.second, by_server=action.by_server)
     total = world.lasting(action.act, server.name, minutes)
     if upgrade:
         world.clock.call_later(min(300.0, total / 2), lambda: _strange(world, server))

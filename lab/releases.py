@@ -1,4 +1,4 @@
-"""What differs between the releases of the document: which GUI they serve and where it has Push Script."""
+"""What differs between the releases of the document: the GUI, the scripts of the upgrade, who logs in."""
 
 from __future__ import annotations
 
@@ -39,6 +39,21 @@ def family(release: str) -> Family:
 def has_director(release: str) -> bool:
     """Upgrade Manager and Upgrade Director; 10.5 and 11.5 work on servers one by one in System Maintenance."""
     return family(release) not in _OLD_GUI
+
+
+def copies_scripts(release: str) -> bool:
+    """The image is mounted on the active CMP server and its scripts are copied before they are pushed (6.1.1/7, 7.1.1/6)."""
+    return family(release) in _OLD_GUI
+
+
+def needs_scripts(release: str) -> bool:
+    """A server of this release can be upgraded after the scripts were pushed to it (6.1.1/8, 7.1.1/7, 8.1.1/8)."""
+    return family(release) in (*_OLD_GUI, Family.R12_0)
+
+
+def root_logs_in(release: str) -> bool:
+    """On 10.5 root logs in and there is no admusr; every later release has admusr, and root by sudo only (2.9.2)."""
+    return family(release) is Family.R10_5
 
 
 def pushes_scripts(release: str, page: ScriptPage) -> bool:

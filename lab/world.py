@@ -83,6 +83,7 @@ class World:
         self.alarms: list[Alarm] = []
         self.logs: list[LogEntry] = []
         self.actions: list[Action] = []  # running
+        self.scripts_pushed: set[str] = set()  # servers that have the scripts of the target's image
         self.keys_exchanged: set[str] = set()  # servers to which qpSSHKeyProv.pl --prov has brought the key
         self.current_iso: str | None = None  # path of the kit; None = "Install Kit"
         self.current_label = (
@@ -107,6 +108,7 @@ class World:
         self._log_id = 0
         self._occurrence: dict[tuple[str, Act], int] = {}
         self._build()
+        self._begin_in_the_middle()
         self._choose_kit()
         self.pmac = PmacHost(self, config.pmac) if config.pmac is not None else None
         self.faults = Faults(self, config.faults)
@@ -127,7 +129,7 @@ class World:
             self.last_active[made.name] = active.name
             for s in made.servers:
                 release = s.release or source
-                prev = source if release != source else FACTORY_RELEASE
+                prev = s.prev_release or (source if release != source else FACTORY_RELEASE)
                 self.servers[s.name] = Server(
                     s.name, made.name, made.kind, s.address, s.port, s.role, release, prev
                 )
@@ -142,6 +144,7 @@ class World:
                     },
                     weak=s.name in self.config.weak_hashes,
                 )
+                self._fit_accounts(s.name)
                 self.disks[s.name] = disks = Disks(tree, self.config.disk_kib)
                 tree.room = disks.room
                 tree.arrives = lambda path, at, data, name=s.name: self.transfers.arrives(
@@ -149,6 +152,28 @@ class World:
                 )  # type: ignore[misc]
                 for image in s.images:
                     self.place_image(s.name, image)
+
+    def _begin_in_the_middle(self) -> None:
+        """Where servers are upgraded already, the scripts were pushed, and the Director forces mixed clusters only."""
+        releases_there = {server.release for server in self.servers.values()}
+        if len(releases_there) > 1 or self.config.target in releases_there:
+            self.scripts_pushed.update(self.servers)
+        for server in self.servers.values():
+            mixed = self.mate(server.name).release != server.release
+            if server.role is Role.FORCED_STANDBY and not mixed:
+                self.forced_by_hand.add(server.name)
+
+    def _fit_accounts(self, server: str) -> None:
+        """10.5 has no admusr; a later release brings it, and a backout takes it away with that release."""
+        if releases.root_logs_in(self.servers[server].release):
+            self.unix[server].remove("admusr")
+        else:
+            self.unix[server].add("admusr", self.secrets.admusr.get_secret_value())
+
+    def may_log_in(self, server: Server, user: str, password: str) -> bool:
+        """By password: root does so on 10.5 only."""
+        right = self.unix[server.name].is_right(user, password)
+        return right and (user != "root" or releases.root_logs_in(server.release))
 
     def _choose_kit(self) -> None:
         """A run that begins in the middle: the kit lies on the CMP servers and is chosen already."""
@@ -451,6 +476,7 @@ class World:
                           "from": server.release, "to": release},
         )  # fmt: skip
         server.prev_release, server.release = server.release, release
+        self._fit_accounts(server.name)
 
     def set_reachable(self, server: Server, up: bool) -> None:
         if server.reachable == up:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 import test_gui
 from playwright.sync_api import Page, expect
-from test_gui import SITE1, confirm, good, login, pick, row_of, running, until, visit
+from test_gui import SITE1, Twin, confirm, good, login, pick, row_of, running, until, visit
 
 pytestmark = [pytest.mark.twin, pytest.mark.browser]
 
@@ -40,6 +41,22 @@ def operations(page: Page, style: str) -> list[str]:
     page.mouse.move(0, 0)
     page.keyboard.press("Escape")
     return entries
+
+
+def copy_scripts(twin: Twin) -> None:
+    """6.1.1/7: as root, for on 10.5 there is nobody else."""
+    at = twin.endpoints["servers"]["cmp-1a"]
+    with paramiko.SSHClient() as ssh:
+        ssh.load_host_keys(str(twin.folder / "known_hosts"))
+        word = test_gui.SECRETS["MOPFLOW_LAB_ROOT_PASSWORD"]
+        ssh.connect(at["address"], at["port"], "root", word, allow_agent=False, look_for_keys=False)
+        for command in (
+            f"mount -o loop /var/TKLC/upgrade/{test_gui.CMP_ISO} /mnt/upgrade/",
+            "cp /mnt/upgrade/upgrade/policyScripts/*.pl /opt/camiant/bin",
+            "umount /mnt/upgrade",
+        ):
+            _, out, _ = ssh.exec_command(command)
+            assert out.channel.recv_exit_status() == 0
 
 
 PUSH = {"10.5": (False, True), "11.5": (True, False), "12.0": (True, True)}  # ISO, System Maintenance
@@ -76,6 +93,17 @@ def test_force_standby_start_upgrade_and_switch(tmp_path: Path, page: Page, styl
     with running(tmp_path, config("10.5", style)) as twin:
         login(page, twin)
         visit(page, "Upgrade Manager", "System Maintenance")
+        page.get_by_role("checkbox", name=SITE1, exact=True).check()
+        pick(page, style, "Operations", "Push Script")
+        confirm(page, "Push the scripts to cmp-1a, cmp-1b?")
+        expect(page.get_by_role("alert")).to_contain_text(
+            "there are no upgrade scripts in /opt/camiant/bin of cmp-1a"
+        )
+        copy_scripts(twin)
+        pick(page, style, "Operations", "Push Script")
+        confirm(page, "Push the scripts to cmp-1a, cmp-1b?")
+        good(page)
+        twin.await_event("action_ended", action="push_scripts", server="cmp-1b", result="Success")
 
         def tick(name: str) -> None:
             for box in page.get_by_role("checkbox").all():

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.clock import ManualClock
 from lab.config import Secrets, TwinConfig
-from lab.files import KIT_DIR, UPGRADE_DIR
+from lab.files import KIT_DIR, SCRIPT_DIR, SCRIPTS, UPGRADE_DIR
 from lab.flight import FlightRecord
 from lab.state import Announced, Role
 from lab.world import World
@@ -75,6 +75,13 @@ class Bench:
         self.world.files[active].copy(f"{UPGRADE_DIR}/{image('cmp')}", KIT_DIR)
         self.world.select_iso(KIT, ME)
         self.until(lambda: self.world.target == NEW)
+
+    def push_scripts(self) -> None:
+        """6.1.1/7-8: the scripts of the image on the active CMP server, then on all servers."""
+        for script in SCRIPTS:
+            self.world.files["cmp1a"].write(f"{SCRIPT_DIR}/{script}", b"# of the image\n", quiet=True)
+        self.world.push_scripts(list(self.world.servers), ME)
+        self.idle()
 
     def events(self, *kinds: str, **fields: Any) -> list[dict[str, Any]]:
         return [
