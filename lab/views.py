@@ -153,7 +153,10 @@ def world_json(world: World) -> dict[str, object]:
         row |= {
             "site": cluster.site,
             "segment": cluster.segment,
-            "servers": [{"name": s.name, "role": s.role.value, "release": s.release} for s in servers],
+            "servers": [
+                {"name": s.name, "role": s.role.value, "release": s.release, "images": sorted(s.isos)}
+                for s in servers
+            ],
         }
         clusters.append(row)
     config = world.config
