@@ -54,13 +54,13 @@ class Name(StrEnum):
     # these stand from the start, for N minutes of the twin, or to its end when no N is given (* always)
     SERVER_DOWN = "server_down"  # the server cannot be reached, and the console shows it Offline
     STANDING_ALARM = "standing_alarm"  # an alarm on the server that no step lists
-    WRONG_PASSWORD = "wrong_password"  # its sshd refuses the right password of admusr
+    WRONG_PASSWORD = "wrong_password"  # its sshd refuses the right password of admusr (10.5: root)
     HOST_KEY_CHANGED = "host_key_changed"  # known_hosts has another key of the server *
     NTP_UNREACHABLE = "ntp_unreachable"  # no NTP server answers it, none is selected
     NTP_OFFSET = "ntp_offset"  # its selected time server is 412 ms off
     CLOCK_OFF = "clock_off"  # its clock is 5 minutes ahead
     HWCLOCK_OFF = "hwclock_off"  # its BIOS clock is an hour ahead (until hwclock --systohc)
-    PASSWORD_EXPIRES = "password_expires"  # the password of admusr expires in three days *
+    PASSWORD_EXPIRES = "password_expires"  # the password of admusr (10.5: root) expires in three days *
     NETBACKUP = "netbackup"  # Veritas NetBackup is installed *
     DISK_FULL = "disk_full"  # at 99 % of an image's transfer, until what arrived of it is removed
     CONNECTION_CUT = (
