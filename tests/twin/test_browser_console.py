@@ -74,6 +74,10 @@ class Desk:
     state: dict[str, Any] = field(
         default_factory=lambda: {
             "iso": "Install Kit",
+            "release": "12.1.1.0.0_14.1.0",
+            "operations": {"maintenance": ["Push Script"]},
+            "trending": [{"Name": "mpe-1", "Start Time": "t", "Messages In": "604"}],
+            "repstats": [{"Name": "mpe-1b", "Peer": "mpe-1a", "Status": "OK", "Delay": "0.1 s"}],
             "clusters": {
                 "mpe-1": [server_row("mpe-1a", "Active"), server_row("mpe-1b", "Standby", broken="yes")],
                 "mpe-11": [server_row("mpe-11a", "Active"), server_row("mpe-11b", "Standby")],
@@ -109,6 +113,7 @@ class Desk:
         if self.dialog:
             return self.dialog
         target, servers = wish.get("target"), ", ".join(wish.get("servers", []))
+        clusters = ", ".join(wish.get("clusters", []))
         return {
             "upgrade": f"{self.state['hover'].get(target, {}).get('upgrade')} Continue?",
             "rollback": f"{self.state['hover'].get(target, {}).get('rollback')} Continue?",
@@ -117,6 +122,12 @@ class Desk:
             "upload": f"Upload an ISO file to {servers}.",
             "reapply": f"Reapply the configuration of {target}?",
             "reset": f"Reset the counters of {target}?",
+            "Push Script": f"Push the scripts to {servers}?",
+            "Force Standby": f"Force {servers} into standby?",
+            "Cancel Force Standby": f"Cancel the forced standby of {servers}?",
+            "Switch ForceStandby": f"Switch the forced standby of {clusters}?",
+            "Start Upgrade": f"Start the upgrade of {servers}?",
+            "Backout": f"Back out {servers} to the previous release?",
         }[wish["act"]]
 
 
@@ -135,7 +146,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif not self.known():
             self.reply(LOGIN.format(why="", how=self.desk.login_page))
         else:
-            self.reply(self.desk.broken_page or APP.replace("@STYLE@", self.desk.style))
+            gui = "new" if self.desk.state["release"].startswith("12.") else "old"
+            app = APP.replace("@STYLE@", self.desk.style).replace("@GUI@", gui)
+            self.reply(self.desk.broken_page or app)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
@@ -592,7 +605,7 @@ class TestIdentity:
             (tmp_path / "b").mkdir()
             other = Authority(tmp_path / "b", "other")
             with opened(stand.console(ca=other.pem)) as console:
-                for act in (console.log_in, console.upgrade_manager):
+                for act in (console.log_in, console.overview):
                     with pytest.raises(IdentityChanged) as error:
                         act()
                 assert other.certificate.fingerprint(hashes.SHA256()).hex() in error.value.known

@@ -260,7 +260,7 @@ def test_lost_answers_and_the_switch_of_the_console(tmp_path: Path) -> None:
             lambda: found if (found := patiently(console.about)()) and found.short == "12.1.2" else None
         )
         assert release.same_build(release)
-        roles = {s.name: s.role for s in until(patiently(console.upgrade_manager)).servers}
+        roles = {s.name: s.role for s in until(patiently(console.overview)).servers}
         assert roles["cmp-1b"] is Role.ACTIVE
 
 
