@@ -17,7 +17,7 @@ NAMED = 12  # so many missing items are named one by one
 
 def require_ready(house: House, clusters: Sequence[str], step: Step, scope: Scope) -> str:
     """What is ready, as a sentence. Raises Held that names what is missing for clusters that were not begun yet."""
-    reading = house.eye.now()
+    reading = house.eye.soon()
     fresh = [
         house.site.cluster(name)
         for name in clusters

@@ -34,8 +34,11 @@ _UNREADABLE = (Stage.MOVING, Stage.ODD)
 
 def pushed(here: Here) -> Finding:
     """The scripts were pushed in this campaign, and had the minute that the document gives them."""
-    if begun(here.state):
-        return past(here.state)
+    state = here.state
+    if begun(state):
+        return past(state)
+    if state.stage in _UNREADABLE or state.stage.is_back:
+        return Finding.unknown(state.why)
     answered = here.rows(Event.ACTED, leg=here.leg.name)
     if not answered:
         return Finding.no("the scripts were not pushed in this campaign")
@@ -178,11 +181,14 @@ def server_trace(here: Here) -> Finding:
 
 
 def switch_trace(here: Here) -> Finding:
-    """Switch ForceStandby is undone by a second one: that it was not run is believed only when it is late."""
+    """Switch ForceStandby is undone by a second one: that it was not run is believed only after long.
+
+    That is half of the time after which it is late: by default five times what a switch takes.
+    """
     changed = _changed(here)
     if changed is not None:
         return changed
-    if datetime.now(UTC) - _asked_at(here) < here.late(DeadlineKind.FAILOVER):
+    if datetime.now(UTC) - _asked_at(here) < here.late(DeadlineKind.FAILOVER) / 2:
         return Finding.unknown("the servers are shown as before the switch yet")
     return Finding.no(
         "the servers are shown as before the switch, long after it was asked for: it was not run"

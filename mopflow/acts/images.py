@@ -359,8 +359,10 @@ def kit_chosen(at: Stage) -> Question:
         if here.state.stage.order > at.order:
             return past(here.state)
         label = here.reading.snapshot.current_iso
+        if not label.strip():
+            return Finding.unknown("no Current ISO is shown: this page does not have it")
         if not is_chosen(label, here.site.target_release):
-            return Finding.no(f"the Current ISO is {label or 'not shown'}")
+            return Finding.no(f"the Current ISO is {label}")
         stale = [
             s.name
             for s in here.reading.snapshot.servers
