@@ -239,6 +239,7 @@ class StageAlarms:
     switched: AlarmLists  # row that lists the alarms after the failover
     second: AlarmLists  # row that starts the second server
     done: frozenset[int] = frozenset()  # may stand on a finished cluster while the rest is not
+    forced: frozenset[int] = frozenset()  # may stand once the standby was forced (6.1.1/9)
     # the same of a backout: 12.3.3/2, 3, 5 and their sisters in 12.3.4 and 12.3.5
     back_first: AlarmLists = NO_ALARMS
     back_switched: AlarmLists = NO_ALARMS
@@ -253,7 +254,7 @@ class StageAlarms:
             return back_switched | self.back_first.after | returned
         return {
             Stage.FRESH: frozenset(),
-            Stage.FORCED: frozenset(),
+            Stage.FORCED: self.forced,
             Stage.FIRST_RUNNING: self.first.during | self.first.after,
             Stage.FIRST_DONE: self.first.after | switched,
             Stage.SWITCHED: switched,
