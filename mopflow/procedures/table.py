@@ -5,6 +5,7 @@ from __future__ import annotations
 from mopflow.errors import BadInput
 from mopflow.procedures.cmp_12_1_1 import PRIMARY, SECONDARY
 from mopflow.procedures.mpe_mra import PREPARE, UPGRADE
+from mopflow.procedures.post_check import POST_CHECK
 from mopflow.procedures.prep_backups import BACKUPS
 from mopflow.procedures.prep_health import HEALTH, PREREQUISITES
 from mopflow.procedures.prep_images import DISTRIBUTE
@@ -27,6 +28,7 @@ PROCEDURES: dict[str, Procedure] = {
         SECONDARY,
         PREPARE,
         UPGRADE,
+        POST_CHECK,
     )
 }
 
