@@ -72,8 +72,17 @@ class Gathered:
         self._put(name, self.strike(text).encode("utf-8", "backslashreplace"))
 
     def document(self, name: str, value: Any) -> None:
-        """As JSON. Struck before and after: what JSON escapes would look like another word."""
-        self.text(name, json.dumps(self._struck(value), indent=1, ensure_ascii=False, default=str) + "\n")
+        self._put(name, self.as_document(value))
+
+    def as_document(self, value: Any) -> bytes:
+        """JSON. Struck before it is written, too: what JSON escapes would look like another word."""
+        text = json.dumps(self.struck(value), indent=1, ensure_ascii=False, default=str) + "\n"
+        return self.strike(text).encode("utf-8", "backslashreplace")
+
+    def close(self) -> None:
+        """What comes from now on comes too late."""
+        with self.lock:
+            self.closed = True
 
     def table(self, name: str, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         out = io.StringIO()
@@ -112,13 +121,13 @@ class Gathered:
             if not self.closed:
                 self.files[name] = content
 
-    def _struck(self, value: Any) -> Any:
+    def struck(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.strike(value)
         if isinstance(value, dict):
-            return {self.strike(str(key)): self._struck(item) for key, item in value.items()}
+            return {self.strike(str(key)): self.struck(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self._struck(item) for item in value]
+            return [self.struck(item) for item in value]
         return value
 
 
@@ -172,25 +181,22 @@ def make(
         got.lacks("live", "the console was not asked")
     else:
         _look(got, live, deadline)
-    files = [
-        {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-        for name, content in sorted(got.files.items())
-    ]
-    got.closed = False
-    got.document(
-        "manifest.json",
-        {
-            "made": now.isoformat(),
-            "site": site.name,
-            "campaign": campaign,
-            "scope": occasion.scope,
-            "hold": occasion.hold or None,
-            "files": files,
-            "missing": [{"what": what, "why": why} for what, why in sorted(got.missing.items())],
-            "secrets_not_at_hand": unknown,
-        },
-    )
-    return _archive(_folder(site, occasion.scope, occasion.hold), got.files, now)
+    got.close()
+    manifest = {
+        "made": now.isoformat(),
+        "site": site.name,
+        "campaign": campaign,
+        "scope": occasion.scope,
+        "hold": occasion.hold or None,
+        "files": [
+            {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+            for name, content in sorted(got.files.items())
+        ],
+        "missing": [{"what": what, "why": why} for what, why in sorted(got.missing.items())],
+        "secrets_not_at_hand": unknown,
+    }
+    files = {**got.files, "manifest.json": got.as_document(manifest)}
+    return _archive(_folder(site, occasion.scope, occasion.hold), files, now)
 
 
 def scope_keys(site: Site, scope: str | None) -> frozenset[str] | None:
@@ -292,8 +298,6 @@ def _look(got: Gathered, live: Live, deadline: float) -> None:
         got.lacks("live", f"the console did not answer everything within {deadline:g} s")
     elif failed:
         got.lacks("live", failed[0])
-    with got.lock:
-        got.closed = True
 
 
 # what goes in
@@ -370,9 +374,7 @@ def _timeline(got: Gathered, ledger: Ledger, campaign: str, keys: frozenset[str]
             row.entry.server or "",
             row.entry.event.value,
             row.entry.text,
-            json.dumps(got._struck(row.entry.data), ensure_ascii=False, default=str)
-            if row.entry.data
-            else "",
+            json.dumps(got.struck(row.entry.data), ensure_ascii=False, default=str) if row.entry.data else "",
         ]
         for row in ledger.rows(campaign=campaign)
         if keys is None or (row.entry.cluster or "system") in keys
