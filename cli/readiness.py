@@ -140,7 +140,7 @@ def confirm_item(site_path: Path, name: str, by: str, note: str, as_json: bool) 
     items = {item.value: item for item in ConfirmItem}
     if name not in items:
         raise BadInput(f"{name!r} is nothing to confirm; there are {', '.join(items)}")
-    who = _person(by, "--by")
+    who = person(by, "--by")
     with Ledger.open(ledger_url(site, site_path.resolve().parent)) as ledger:
         ledger.confirm(site.name, name, who, note, "person")
     content = {"site": site.name, "item": name, "by": who, "note": note}
@@ -159,7 +159,7 @@ def override_check(
         raise BadInput(f"{check} is checked on a server; name one of {', '.join(names)}")
     if not check.of_servers and server is not None:
         raise BadInput(f"{check} is checked once for the whole system; leave {server} out")
-    who, why = _person(by, "--by"), _person(reason, "--reason")
+    who, why = person(by, "--by"), person(reason, "--reason")
     now = datetime.now(UTC)
     with Ledger.open(ledger_url(site, site_path.resolve().parent)) as ledger:
         until = keeps_until(check, site, now)
@@ -181,7 +181,7 @@ def override_check(
     return output.OK
 
 
-def _person(text: str, option: str) -> str:
+def person(text: str, option: str) -> str:
     """Raises BadInput for a blank: a name or a reason that says nothing counts for nothing."""
     if not text.strip():
         raise BadInput(f"{option} is blank; say it in words, it is recorded")

@@ -24,6 +24,7 @@ class ConfirmItem(StrEnum):
     TVOE_VERSION = "tvoe_version"
     FIRMWARE = "firmware"
     NETBACKUP = "netbackup"
+    TRAFFIC_FALL = "traffic_fall"
 
     @property
     def sentence(self) -> str:
@@ -41,11 +42,12 @@ _SENTENCES = {
     ConfirmItem.TVOE_VERSION: "TVOE runs 3.0.2.0.0_86.28.0 or a later 3.0 (1.4, 4.2).",
     ConfirmItem.FIRMWARE: "The firmware of the servers is that of Firmware Upgrade Pack 2.2.8 or higher (1.4, 4.3).",
     ConfirmItem.NETBACKUP: "The pre and post upgrade steps of Veritas NetBackup are known and planned (4, first note).",
+    ConfirmItem.TRAFFIC_FALL: "The fall of the traffic that the post-upgrade check asked about (11 step 3) is understood.",
 }
 
 
 def needed_items(site: Site) -> list[ConfirmItem]:
-    """What a person has to confirm for this site. NetBackup is asked for only where it is found."""
+    """What a person has to confirm for this site. NetBackup and a fall of the traffic are asked about only where they are found."""
     of_pmac = (ConfirmItem.PMAC_VERSION, ConfirmItem.TVOE_VERSION) if site.pmac is not None else ()
     return [
         ConfirmItem.RELEASE_NOTES,

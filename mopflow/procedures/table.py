@@ -5,6 +5,7 @@ from __future__ import annotations
 from mopflow.errors import BadInput
 from mopflow.procedures import cmp_10_5, cmp_11_5, cmp_12_0, cmp_12_1_1
 from mopflow.procedures.mpe_mra import PREPARE, UPGRADE
+from mopflow.procedures.post_check import POST_CHECK
 from mopflow.procedures.prep_backups import BACKUPS
 from mopflow.procedures.prep_health import HEALTH, PREREQUISITES
 from mopflow.procedures.prep_images import DISTRIBUTE
@@ -33,6 +34,7 @@ PROCEDURES: dict[str, Procedure] = {
         *(procedure for pair in CMP.values() for procedure in pair),
         PREPARE,
         UPGRADE,
+        POST_CHECK,
     )
 }
 

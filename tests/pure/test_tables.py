@@ -16,7 +16,7 @@ from mopflow.system import Severity
 
 PREPARATION = {"4.1": 2, "4.5": 4, "4.6.2": 6, "4.6.3.1": 1, "4.6.3.2": 6, "4.6.4": 4, "4.6.5": 15}
 CMP_ROWS = {"6.1.1": 23, "6.1.2": 6, "7.1.1": 23, "7.1.2": 6, "8.1.1": 21, "8.1.2": 6}
-ROWS = {**PREPARATION, **CMP_ROWS, "9.1.1": 20, "9.1.2": 6, "10.1.1": 2, "10.2": 12}
+ROWS = {**PREPARATION, **CMP_ROWS, "9.1.1": 20, "9.1.2": 6, "10.1.1": 2, "10.2": 12, "11": 5}
 STEPS = [row for procedure in PROCEDURES.values() for row in procedure.steps]
 
 # every alarm number that the document prints for a row; a list of the next page belongs to the row before it
@@ -96,6 +96,7 @@ ACTS = {  # rows that change the system
     "9.1.2": {2, 3},
     "10.1.1": {1},
     "10.2": {1, 3, 4, 5, 7, 8, 9, 10},
+    "11": set(),
 }
 
 
