@@ -10,13 +10,15 @@ from mopflow.ledger import Event, Hold
 from mopflow.rules import FOLLOWS, trouble
 from mopflow.step import Refusal
 from mopflow.system import Stage
+from mopflow.turning import goes_back
 
 if TYPE_CHECKING:
     from mopflow.eye import Reading
     from mopflow.here import Here
     from mopflow.house import House
 
-IN_THE_FAILOVER = frozenset({5, 7, 8})  # of 10.2: a failover whose end is open lets no other one begin (R4)
+# a failover whose end is open lets no other one begin (R4)
+IN_THE_FAILOVER = frozenset({("10.2", 5), ("10.2", 7), ("10.2", 8), ("12.3.3", 4)})
 STOPPING = frozenset({"R8", "R11"})  # no new start and no failover anywhere until a person has answered
 
 REMEDIES = {
@@ -124,19 +126,26 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
     raise Held(row.id, f"{here.step.key} {here.scope}", reason, remedy)
 
 
-def stopping(house: House) -> list[Hold]:
-    """Open holds that forbid every new start and failover on this site (R8), or leave a failover open (R4)."""
+def stopping(house: House, *, back: bool = False) -> list[Hold]:
+    """Open holds that forbid every new start and failover on this site (R8), or leave a failover open (R4).
+
+    ``back``: those that forbid them in a backout. It is what a person decides on after a rollback (R11), and a failover
+    that stands open is mended by it; `failovers.unproven` keeps the other clusters back meanwhile.
+    """
+    found = house.ledger.holds(house.site.name, open_only=True)
+    if back:
+        return [row for row in found if row.rule == "R8"]
     return [
         row
-        for row in house.ledger.holds(house.site.name, open_only=True)
+        for row in found
         if row.rule in STOPPING
-        or (row.procedure == "10.2" and row.step in IN_THE_FAILOVER and row.rule != FOLLOWS)
+        or ((row.procedure, row.step) in IN_THE_FAILOVER and row.rule != FOLLOWS)
     ]
 
 
 def stop_if_stopped(here: Here) -> None:
     """Raises Held when another cluster stopped: nothing new is begun until a person has answered (R8)."""
-    for row in stopping(here.house):
+    for row in stopping(here.house, back=goes_back(here.step.procedure)):
         if row.cluster != str(here.scope):
             hold(here, Refusal(FOLLOWS, f"{row.cluster} stopped at {row.procedure}/{row.step}: {row.reason}"))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mopflow.errors import NothingRun, UnreadableReply
-from mopflow.goals import unproven
+from mopflow.failovers import unproven
 from mopflow.here import Here, Scope
 from mopflow.holds import hold, stop_if_stopped
 from mopflow.house import House, Line
