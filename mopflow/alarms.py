@@ -239,9 +239,8 @@ class StageAlarms:
     switched: AlarmLists  # row that lists the alarms after the failover
     second: AlarmLists  # row that starts the second server
     done: frozenset[int] = frozenset()  # may stand on a finished cluster while the rest is not
-    back_first: AlarmLists = (
-        AlarmLists()
-    )  # row that backs the first server out (12.3.3/2, 12.3.4/2, 12.3.5/2)
+    forced: frozenset[int] = frozenset()  # may stand once the standby was forced (6.1.1/9)
+    back_first: AlarmLists = NO_ALARMS  # row that backs the first server out
     back_switched: AlarmLists = NO_ALARMS  # row that lists the alarms of the failover back
     back_second: AlarmLists = NO_ALARMS  # row that backs the second server out
 
@@ -254,7 +253,7 @@ class StageAlarms:
             return back_switched | self.back_first.after | returned
         return {
             Stage.FRESH: frozenset(),
-            Stage.FORCED: frozenset(),
+            Stage.FORCED: self.forced,
             Stage.FIRST_RUNNING: self.first.during | self.first.after,
             Stage.FIRST_DONE: self.first.after | switched,
             Stage.SWITCHED: switched,

@@ -46,6 +46,11 @@ class Release:
         """Such as 12.1.2."""
         return ".".join(str(n) for n in self.family)
 
+    @property
+    def has_old_gui(self) -> bool:
+        """Is a CMP of this release worked on in System Maintenance, server by server (chapters 6 and 7)?"""
+        return self.family[:2] in _OLD_GUI
+
     def same_release(self, other: Release) -> bool:
         return self.family == other.family
 
@@ -67,6 +72,7 @@ def _significant(release: Release) -> tuple[int, ...]:
     return rest[used[0] : used[-1] + 1] if used else ()
 
 
+_OLD_GUI = ((10, 5), (11, 5))
 SOURCES: tuple[tuple[int, int], ...] = ((10, 5), (11, 5), (12, 0), (12, 1))
 TARGET = (12, 1, 2)
 
