@@ -228,7 +228,9 @@ def rollback_begun(here: Here, cluster: str | None = None) -> bool:
     newest = begun_rows[-1].id
     ledger, site = here.house.ledger, here.site.name
     since = [  # a new start or failover, or a backout of the cluster: a person has decided
-        ledger.last(site=site, procedure="10.2", step=3, cluster=name, events=(Event.INTENDED, Event.ADOPTED)),
+        ledger.last(
+            site=site, procedure="10.2", step=3, cluster=name, events=(Event.INTENDED, Event.ADOPTED)
+        ),
         ledger.last(site=site, procedure="10.2", step=4, cluster=name, events=(Event.INTENDED,)),
         newest_act(ledger, site, name, back=True),
     ]

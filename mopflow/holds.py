@@ -138,8 +138,7 @@ def stopping(house: House, *, back: bool = False) -> list[Hold]:
     return [
         row
         for row in found
-        if row.rule in STOPPING
-        or ((row.procedure, row.step) in IN_THE_FAILOVER and row.rule != FOLLOWS)
+        if row.rule in STOPPING or ((row.procedure, row.step) in IN_THE_FAILOVER and row.rule != FOLLOWS)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mopflow.errors import BadInput
+from mopflow.procedures.backout import MPE_MRA, PRIMARY_CMP, SECONDARY_CMP
 from mopflow.procedures.cmp_12_1_1 import PRIMARY, SECONDARY
 from mopflow.procedures.mpe_mra import PREPARE, UPGRADE
 from mopflow.procedures.prep_backups import BACKUPS
@@ -27,6 +28,9 @@ PROCEDURES: dict[str, Procedure] = {
         SECONDARY,
         PREPARE,
         UPGRADE,
+        MPE_MRA,
+        SECONDARY_CMP,
+        PRIMARY_CMP,
     )
 }
 
