@@ -8,7 +8,11 @@ from typing import Any
 
 from mopflow.errors import BadInput, Held, LedgerUnavailable, MopflowError, SecretMissing
 
-_MODULES = {"upgrade-cmp": "flows.upgrade_cmp", "upgrade-segment": "flows.upgrade_segment"}
+_MODULES = {
+    "upgrade-cmp": "flows.upgrade_cmp",
+    "upgrade-segment": "flows.upgrade_segment",
+    "back-out": "flows.back_out",
+}
 
 
 def run_flow(name: str, **parameters: str | bool | None) -> int:

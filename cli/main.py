@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer import _click as click_of_typer
 
-from cli import lab, look, output, prepare, rehearse, upgrade
+from cli import back_out, lab, look, output, prepare, rehearse, upgrade
 from mopflow.errors import MopflowError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ _INTERRUPTED = 130  # what typer makes of a Ctrl-C
 look.add_to(app)
 prepare.add_to(app)
 upgrade.add_to(app)
+back_out.add_to(app)
 rehearse.add_to(app)
 lab.add_to(app)
 

@@ -118,10 +118,13 @@ BACK_OUT = "back-out"  # what a person confirms is `back-out:SCOPE`
 _DONE = ("12", 0)  # procedure and step of the note that a backout came to its end
 
 
-def backout_items(site: Site, scope: str, *, netbackup: bool) -> list[str]:
-    """What has to be confirmed before this scope is backed out, as a person types it."""
+def backout_items(ledger: Ledger | None, site: Site, scope: str) -> list[str]:
+    """What has to be confirmed before this scope is backed out, as a person types it.
+
+    NetBackup only where the health check found it: there a person was asked about it.
+    """
     items = [ConfirmItem.NO_NEW_FEATURES.value, ConfirmItem.ORACLE_CONSULTED.value]
-    if netbackup:
+    if ledger is not None and ledger.confirmation(site.name, ConfirmItem.NETBACKUP.value) is not None:
         items.append(ConfirmItem.NETBACKUP_BACKOUT.value)
     if site.autonomy.of(AutonomyKind.BACKOUT) is Autonomy.CONFIRM:
         items.append(f"{BACK_OUT}:{scope}")

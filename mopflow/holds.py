@@ -32,6 +32,9 @@ REMEDIES = {
     "then start this command again.",
     "R11": "the cluster runs the old release again. Decide whether to complete its backout (Continue Rollback in the "
     "Upgrade Manager) or to wait for Oracle; nothing else is started before.",
+    "R7": "wait until what runs in the cluster has ended, then start this command again: it goes on from there.",
+    "traffic": "the cluster runs the old release and its configuration is applied: find out why it carries no traffic; "
+    "when it does, start this command again.",
     "R12": "run the preparation for what is missing (mopflow readiness SITE says what comes next), or override single "
     "items with name and reason (mopflow override), then start this command again.",
     "R15": "find out what the alarm means; clear its cause, or enter it under accepted_alarms in the site file with "

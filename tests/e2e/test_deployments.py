@@ -24,6 +24,7 @@ def test_all_flows_are_deployed_into_the_pool() -> None:
         "rehash-passwords",
         "upgrade-cmp",
         "upgrade-segment",
+        "back-out",
     }
     assert {d["work_pool"]["name"] for d in DEPLOYMENTS} == {"mopflow"}
 
