@@ -62,6 +62,11 @@ def may_begin_back(here: Here) -> Finding:
         if wrong:
             said = "; ".join(refusal.reason for refusal in wrong)
             return Finding(Answer.UNKNOWN if all(r.passing for r in wrong) else Answer.NO, said)
+    doubtful = [j for j in here.reading.judged if j.in_doubt]
+    if doubtful:
+        return Finding.unknown(
+            "looking again at " + ", ".join(f"{j.alarm.number} on {j.alarm.source}" for j in doubtful)
+        )
     picture(here, Page.OVERVIEW, "overview")
     # what stands already is no reason to stay on this release: only what comes later is looked at
     here.memo["data"] = {"alarms": [[j.alarm.number, j.alarm.source] for j in here.reading.unexplained()]}

@@ -304,7 +304,10 @@ class SmallSystem:
 
     def about(self) -> Release:
         self._call("about")
-        return Release.parse(TARGET)
+        active = self.active(self.site.cmp.primary.name)
+        if active is None:
+            raise Unreachable("the console", "a CMP switch")
+        return Release.parse(active.release)
 
     def overview(self) -> Overview:
         with self.lock:
