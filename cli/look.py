@@ -103,16 +103,21 @@ def _planned(row: PlannedStep) -> dict[str, Any]:
         "who": row.who.value,
         "together": row.together or None,
         "note": row.note,
+        "mixed": row.mixed,
     }
 
 
 def _show_plan(console: Console, site: Site, rows: list[PlannedStep]) -> None:
     from rich.table import Table
 
+    from mopflow.plan import mixed_version
+
     console.print(
         f"{site.name}: {site.source} to {site.target}, {len(rows)} steps. Prepare a day before the window. Clusters of one segment run side by side, "
         "at most four at one time, their starts at least a minute apart and their failovers one by one."
     )
+    for line in mixed_version(rows):
+        console.print(line)
     command = ""
     table: Table | None = None
     for row in rows:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mopflow import rules, rules_back
+from mopflow import mixed, rules, rules_back
 from mopflow.procedures.backout import MPE_MRA, PRIMARY_CMP, SECONDARY_CMP
 from mopflow.scopes import require_scope
 from mopflow.site import Cluster, Site
@@ -224,46 +224,27 @@ def side_by_side(minutes: Sequence[float]) -> float:
     return end
 
 
-# Table 1: which old component may work beside which new one
-TABLE_1 = {
-    (Kind.CMP, Kind.CMP): True,
-    (Kind.CMP, Kind.MRA): False,
-    (Kind.CMP, Kind.MPE): False,
-    (Kind.MRA, Kind.CMP): True,
-    (Kind.MRA, Kind.MRA): True,
-    (Kind.MRA, Kind.MPE): True,
-    (Kind.MPE, Kind.CMP): True,
-    (Kind.MPE, Kind.MRA): True,
-    (Kind.MPE, Kind.MPE): True,
-}
-
-
 def _mixes(site: Site, plans: Sequence[ClusterPlan], states: Mapping[str, ClusterState]) -> Iterator[str]:
     """The combinations of Table 1 that occur before the end, phase by phase, each with the table's answer."""
-    releases = {  # kinds that have a server on the old release, and on the new one
-        c.name: (states[c.name].stage is not Stage.DONE, states[c.name].stage not in rules_back.BACKED_OUT)
-        for c in site.clusters
-    }
+    releases = {c.name: {mixed.on_target(states[c.name])} for c in site.clusters}  # True: on the target
     seen: set[tuple[Kind, Kind]] = set()
     for phase in (1, 2, 3):
         mine = [one for one in plans if one.phase == phase and one.need is not Need.NOTHING]
         if not mine:
             continue
         for one in mine:
-            releases[one.cluster] = (True, releases[one.cluster][1])
-        old = {_row(site.cluster(name).kind) for name, (on_old, _) in releases.items() if on_old}
-        new = {_row(site.cluster(name).kind) for name, (_, on_new) in releases.items() if on_new}
+            releases[one.cluster].add(False)
+        old, new = (
+            {mixed.component(site.cluster(name).kind) for name, found in releases.items() if side in found}
+            for side in (False, True)
+        )
         for pair in ((o, n) for o in sorted(old) for n in sorted(new)):
             if pair not in seen:
                 seen.add(pair)
-                answer = "allowed" if TABLE_1[pair] else "NOT allowed"
+                answer = "allowed" if mixed.allowed(*pair) else "NOT allowed"
                 yield (
                     f"{pair[0]} on {site.source_release.short} beside {pair[1]} on {site.target_release.short}: "
                     f"{answer} (Table 1)"
                 )
         for one in mine:
-            releases[one.cluster] = (True, False)
-
-
-def _row(kind: Kind) -> Kind:
-    return Kind.MPE if kind is Kind.MPE_LI else kind
+            releases[one.cluster] = {False}

@@ -88,6 +88,19 @@ class Eye:
         """A reading that begins after this call."""
         return self.after(time.monotonic())
 
+    def soon(self) -> Reading:
+        """A reading that begins after this call; while the console is away (a CMP switch) it is waited for.
+
+        Raises as `after` does, Unreachable when the console stays away longer than a failover may take.
+        """
+        begun = time.monotonic()
+        while True:
+            try:
+                return self.now()
+            except Unreachable:
+                if time.monotonic() - begun > self._site.pace.failover.late:
+                    raise
+
     def after(self, since: float, *, alarms: bool = False) -> Reading:
         """A reading begun after the monotonic time ``since``; with ``alarms``, also its alarms.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mopflow import mixed
 from mopflow.here import Here, Scope
 from mopflow.holds import hold
 from mopflow.house import House
@@ -16,10 +17,17 @@ NAMED = 12  # so many missing items are named one by one
 
 def require_ready(house: House, clusters: Sequence[str], step: Step, scope: Scope) -> str:
     """What is ready, as a sentence. Raises Held that names what is missing for clusters that were not begun yet."""
-    reading = house.eye.now()
-    fresh = [house.site.cluster(name) for name in clusters if reading.state(name).stage is Stage.FRESH]
+    reading = house.eye.soon()
+    fresh = [
+        house.site.cluster(name)
+        for name in clusters
+        if reading.state(name).stage in (Stage.FRESH, Stage.FORCED)
+    ]
     if not fresh:
         return "nothing is to be begun here"
+    wrong = mixed.ahead(house.site, reading.states)
+    if wrong:
+        hold(Here(house, step, scope, reading), Refusal("R13", "; ".join(wrong)))
     report = house.readiness()
     servers = needed_for(fresh)
     missing = report.missing(servers)

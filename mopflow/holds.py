@@ -37,6 +37,8 @@ REMEDIES = {
     "when it does, start this command again.",
     "R12": "run the preparation for what is missing (mopflow readiness SITE says what comes next), or override single "
     "items with name and reason (mopflow override), then start this command again.",
+    "R13": "bring what is named to one side of Table 1 first: the CMP clusters come before MPE and MRA, and go back "
+    "after them; then start this command again.",
     "R15": "find out what the alarm means; clear its cause, or enter it under accepted_alarms in the site file with "
     "name and reason, then start this command again.",
     "R16": "see who chose another upgrade procedure, and why, before anything else is done.",

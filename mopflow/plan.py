@@ -6,12 +6,15 @@ Who is active is not known before the system is looked at; the plan says "the st
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from mopflow import mixed
+from mopflow.alarms import SYSTEM_MIXED
+from mopflow.errors import BadInput
 from mopflow.procedures.table import PROCEDURES, cmp_procedures
 from mopflow.site import Autonomy, AutonomyRules, Cluster, Site
-from mopflow.step import Actor, Step
+from mopflow.step import Actor, DeadlineKind, Step
 
 
 class Who(StrEnum):
@@ -41,6 +44,7 @@ class PlannedStep:
     who: Who
     together: str
     note: str
+    mixed: bool = False  # the system is in mixed version while this row runs (2.3.2)
 
     @property
     def key(self) -> str:
@@ -51,30 +55,9 @@ class PlannedStep:
         return tuple(sorted({*self.during, *self.after}))
 
 
-_ALL_SERVERS = "all servers"
-_STANDBY, _REMAINING, _ACTIVE = (
-    "standby server of {cluster}",
-    "remaining server of {cluster}",
-    "active server of {cluster}",
-)
 _WHERE = {
-    "9.1.1/1": "the whole system",
-    "9.1.1/2": "the whole system",
-    "9.1.1/3": "all CMP clusters",
-    "9.1.1/4": _ALL_SERVERS,
-    "9.1.1/5": _ALL_SERVERS,
-    "9.1.1/6": _ALL_SERVERS,
-    "9.1.1/7": _ALL_SERVERS,
-    "9.1.1/8": _ACTIVE,
-    "9.1.1/9": "the whole system",
-    "9.1.1/10": _STANDBY,
-    "9.1.1/17": _REMAINING,
-    "9.1.1/20": "all CMP clusters",
-    "9.1.2/2": _STANDBY,
-    "9.1.2/3": "{cluster}, then its remaining server",
-    "9.1.2/6": "the whole system",
-    "10.2/3": _STANDBY,
-    "10.2/9": _REMAINING,
+    "10.2/3": "standby server of {cluster}",
+    "10.2/9": "remaining server of {cluster}",
 }
 BY_PERSON = frozenset({"4.1/2"})  # nobody but a person can have read and told what is confirmed there
 _PLACES = {
@@ -87,10 +70,11 @@ _PLACES = {
     "4.6.4": "every server, side by side",
     "4.6.5": "every server with a weak hash, one after another",
 }
+_AWAY = "the console goes away and comes back on the target release"
 _NOTES = {
     "4.5/2": "an alarm under accepted_alarms is understood",
     "4.6.5/3": "standby CMPs, active CMPs, standby MPEs/MRAs, active MPEs/MRAs",
-    "9.1.1/12": "the console goes away and comes back on the target release",
+    **dict.fromkeys(("6.1.1/13", "7.1.1/13", "8.1.1/13", "9.1.1/12"), _AWAY),
     "10.2/7": "rolled back only if traffic is not active {window:g} s after the re-apply (R11)",
     "10.2/8": "only after a rollback",
     "10.2/12": "never accepted: it would end the possibility of backout (R14)",
@@ -100,14 +84,39 @@ _NOTES = {
 def plan(site: Site) -> list[PlannedStep]:
     """Every row that will run on a system that is wholly on the source release.
 
-    Raises BadInput for a source release whose tables are not known.
+    Raises BadInput for a source release whose tables are not known, and when a state on the way is one that Table 1
+    does not allow.
     """
+    wrong = mixed.check(mixed.phases(site))
+    if wrong:
+        raise BadInput(*wrong)
     rows = [
         *_preparation(site),
         *_cmp(site),
         *(row for segment in site.segments for row in _segment(site, segment.name)),
     ]
-    return [_numbered(order, *row, site=site) for order, row in enumerate(rows, 1)]
+    starts = [order for order, row in enumerate(rows, 1) if _upgrades_a_server(row[1])]
+    between = range(starts[0], starts[-1] + 1)
+    return [
+        replace(_numbered(order, *row, site=site), mixed=order in between)
+        for order, row in enumerate(rows, 1)
+    ]
+
+
+def _upgrades_a_server(step: Step) -> bool:
+    return any(leg.deadline is DeadlineKind.INITIATE_UPGRADE for leg in step.legs)
+
+
+def mixed_version(rows: list[PlannedStep]) -> list[str]:
+    """When the system is in mixed version, what must not be done meanwhile, and when it ends (2.3.2)."""
+    span = [row for row in rows if row.mixed]
+    first, last = span[0], span[-1]
+    return [
+        f"Mixed version from step {first.order} ({first.key}, {first.where}) "
+        f"to the end of step {last.order} ({last.key}, {last.where}), over every pause between the commands.",
+        *(f"Meanwhile: {what}." for what in mixed.NOT_MEANWHILE),
+        f"It ends when every server runs the target release: alarm {SYSTEM_MIXED} is gone then.",
+    ]
 
 
 _Row = tuple[str, Step, Cluster | None, str | None, str]
@@ -170,7 +179,8 @@ def _numbered(
         actor=step.actor,
         cluster=name,
         segment=segment,
-        where=_place(step) or _WHERE.get(step.key, "{cluster}").format(cluster=name or segment),
+        where=_place(step)
+        or (step.where or _WHERE.get(step.key, "{cluster}")).format(cluster=name or segment),
         during=tuple(sorted(step.alarms.during)),
         after=tuple(sorted(step.alarms.after)),
         minutes=step.minutes,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mopflow import mixed
 from mopflow.alarms import FORCED_STANDBY, OPERATION_FAILED, Judged
 from mopflow.console.protocol import LogLine
 from mopflow.site import Cluster, Site
@@ -29,13 +30,13 @@ class StartSeen:
 
 
 def order(site: Site, cluster: Cluster, states: Mapping[str, ClusterState]) -> Iterator[Refusal]:
-    """R1 and R13: primary CMP, then secondary CMP, then MPE/MRA; Table 1 allows no new MPE/MRA under an old CMP."""
+    """R1 and R13: primary CMP, then secondary CMP, then MPE/MRA; no server is touched in a mix outside of Table 1."""
     primary = site.cmp.primary
     if cluster.name == primary.name:
-        for other in site.traffic_clusters:
-            state = states[other.name]
-            if state.stage in (Stage.SWITCHED, Stage.SECOND_RUNNING, Stage.DONE):
-                yield Refusal("R13", f"{other.name} runs the target release under an older CMP ({state.why})")
+        if not mixed.on_target(states[primary.name]):
+            ahead = [c for c in site.traffic_clusters if mixed.on_target(states[c.name])]
+            for offence in mixed.offences([primary], ahead):
+                yield Refusal("R13", offence)
         return
     before = [primary]
     if cluster.kind is not Kind.CMP and site.cmp.secondary is not None:
@@ -90,15 +91,22 @@ def shows_started(state: ClusterState, server: str, before: str) -> Finding:
 
 
 def start(
-    site: Site, cluster: Cluster, states: Mapping[str, ClusterState], server: ServerState | None
+    site: Site,
+    cluster: Cluster,
+    states: Mapping[str, ClusterState],
+    server: ServerState | None,
+    *,
+    at: Collection[Stage] = (Stage.FRESH, Stage.SWITCHED),
 ) -> Iterator[Refusal]:
-    """R5, R6, R7: the server to upgrade is not active, its mate is, and nothing runs in the cluster."""
+    """R5, R6, R7: the server to upgrade is not active, its mate is, and nothing runs in the cluster.
+
+    ``at``: where a start belongs; on 10.5 and 11.5 the first one comes after Force Standby.
+    """
     state = states[cluster.name]
-    if state.stage not in (Stage.FRESH, Stage.SWITCHED):
+    if state.stage not in at:
         # what runs may end, and what is done may still come in sync
-        yield Refusal(
-            "R7", f"{cluster.name} is not at a start: {state.why}", passing=state.stage is not Stage.ODD
-        )
+        passing = state.stage not in (Stage.ODD, Stage.FRESH)
+        yield Refusal("R7", f"{cluster.name} is not at a start: {state.why}", passing=passing)
         return
     if state.active is None or server is None:
         yield Refusal("R5", f"who is active in {cluster.name} is not clear: {state.why}", passing=True)

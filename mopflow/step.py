@@ -139,6 +139,7 @@ class Step:
     legs: tuple[Leg, ...]
     minutes: float  # usual duration in minutes, of the document where it names one
     alarms: AlarmLists = field(default_factory=AlarmLists)
+    where: str = ""  # for the plan, such as "active server of {cluster}"; "": the cluster itself
     source_note: str = ""  # where the document had to be read together with another row
     after_harbour: bool = False  # part of one decision that no stop, hold or approval may split (10.2/5-8)
 

@@ -119,7 +119,7 @@ def open_run(
                     house.notices.tell(f"{site.name}: {flow} {scope} begins", f"campaign {number}")
                     try:
                         mine = holds_of(site) if holds_of is not None else {*clusters(site), scope}
-                        reconsider(house, house.eye.now(), mine)
+                        reconsider(house, house.eye.soon(), mine)
                         with at_home(house):
                             yield house, slots
                         how = "done"

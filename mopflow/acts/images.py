@@ -14,7 +14,7 @@ from mopflow.media import UPGRADE_DIR, ImageName, ImageType
 from mopflow.probes import images
 from mopflow.release import Release
 from mopflow.site import Cluster, Medium, Site
-from mopflow.step import Deed, Finding, Question, Refusal
+from mopflow.step import Deed, Finding, Guard, Question, Refusal
 from mopflow.system import Stage
 
 PARALLEL = 8  # servers asked over SSH at one time
@@ -100,7 +100,7 @@ def nothing_strange(here: Here) -> Iterable[Refusal]:
 def not_while_mixed(here: Here) -> Iterable[Refusal]:
     """Images are not touched while an action runs or a mixed version exists."""
     for state in here.states.values():
-        if state.stage not in (Stage.FRESH, Stage.DONE):
+        if state.stage not in (Stage.FRESH, Stage.FORCED, Stage.DONE):
             yield Refusal("R10", f"images are not touched while {state.name} has {state.stage}")
 
 
@@ -247,7 +247,7 @@ def images_right(here: Here, clusters: Sequence[Cluster]) -> Finding:
     servers = [
         server.name
         for cluster in clusters
-        if here.states[cluster.name].stage is Stage.FRESH
+        if here.states[cluster.name].stage in (Stage.FRESH, Stage.FORCED)
         for server in cluster.servers
     ]
     rows = rows_by_server(here)
@@ -302,7 +302,7 @@ def one_of_each(here: Here) -> Finding:
     return Finding.yes("one server of each type has the new image")
 
 
-# 9.1.1/8 and 9
+# the kit: 6.1.1/18-19, 7.1.1/18-19, 8.1.1/9-10, 9.1.1/8-9
 
 
 def active_cmp(here: Here) -> str:
@@ -312,24 +312,30 @@ def active_cmp(here: Here) -> str:
     return state.active.name
 
 
-def _cmp_medium(site: Site) -> Medium:
+def cmp_medium(site: Site) -> Medium:
     return site.medium(site.cmp.primary.image_type)
 
 
-def kit_offered(here: Here) -> Finding:
-    if begun(here.state):
-        return past(here.state)
-    medium = _cmp_medium(here.site)
-    server = active_cmp(here)
-    if "kit" not in here.memo and kit.is_there(here.house.servers, server, medium.file, medium.md5):
-        here.memo["kit"] = True
-    if "kit" in here.memo:
-        return Finding.yes(f"{server}: {kit.path_of(medium.file)} with the right MD5")
-    return Finding.no(f"{server}: {kit.path_of(medium.file)} is not there or differs")
+def kit_offered(at: Stage) -> Question:
+    """The kit lies on the active primary CMP. ``at``: the stage of its cluster in which the document wants it."""
+
+    def question(here: Here) -> Finding:
+        if here.state.stage.order > at.order:
+            return past(here.state)
+        medium = cmp_medium(here.site)
+        server = active_cmp(here)
+        known = f"kit on {server}"
+        if known not in here.memo and kit.is_there(here.house.servers, server, medium.file, medium.md5):
+            here.memo[known] = True
+        if known in here.memo:
+            return Finding.yes(f"{server}: {kit.path_of(medium.file)} with the right MD5")
+        return Finding.no(f"{server}: {kit.path_of(medium.file)} is not there or differs")
+
+    return question
 
 
 def offer_kit(here: Here) -> None:
-    medium = _cmp_medium(here.site)
+    medium = cmp_medium(here.site)
     kit.offer(here.house.servers, active_cmp(here), medium.file, medium.md5)
 
 
@@ -345,45 +351,62 @@ def is_chosen(label: str, target: Release) -> bool:
     return release.same_release(target)
 
 
-def kit_chosen(here: Here) -> Finding:
-    """9.1.1/9: the Current ISO is the target's, and the servers of the old release are not up to date any more."""
-    here.memo["rule"] = "R16"
-    if begun(here.state):
-        return past(here.state)
-    label = here.reading.snapshot.current_iso
-    if not is_chosen(label, here.site.target_release):
-        return Finding.no(f"the Current ISO is {label}")
-    stale = [
-        s.name
-        for s in here.reading.snapshot.servers
-        if s.release is not None
-        and s.up_to_date.value == "Y"
-        and not s.release.same_build(here.site.target_release)
-    ]
-    if stale:
-        return Finding.no(
-            f"the Current ISO is {label}, the column Up to Date has not changed for {', '.join(stale)}"
-        )
-    return Finding.yes(f"the Current ISO is {label}")
+def kit_chosen(at: Stage) -> Question:
+    """The Current ISO is the target's, and the servers of the old release are not up to date any more."""
 
-
-def may_choose(here: Here) -> Iterable[Refusal]:
-    """R16: once per campaign, never while an action runs or a mixed version exists."""
-    for state in here.states.values():
-        if state.stage is not Stage.FRESH:
-            yield Refusal(
-                "R16", f"choosing an ISO abandons the running procedure: {state.name} has {state.stage}"
+    def question(here: Here) -> Finding:
+        here.memo["rule"] = "R16"
+        if here.state.stage.order > at.order:
+            return past(here.state)
+        label = here.reading.snapshot.current_iso
+        if not label.strip():
+            return Finding.unknown("no Current ISO is shown: this page does not have it")
+        if not is_chosen(label, here.site.target_release):
+            return Finding.no(f"the Current ISO is {label}")
+        stale = [
+            s.name
+            for s in here.reading.snapshot.servers
+            if s.release is not None
+            and s.up_to_date.value == "Y"
+            and not s.release.same_build(here.site.target_release)
+        ]
+        if stale:
+            return Finding.no(
+                f"the Current ISO is {label}, the column Up to Date has not changed for {', '.join(stale)}"
             )
-    label = here.reading.snapshot.current_iso
-    if is_chosen(label, here.site.target_release):
-        yield Refusal("R16", f"the Current ISO is {label} already")
-    if not [k for k in here.console.kits() if _is_ours(here, k)]:
-        yield Refusal("R16", "the Current ISO dialog does not offer the standard kit of the target release")
+        return Finding.yes(f"the Current ISO is {label}")
+
+    return question
+
+
+def may_choose(at: Stage) -> Guard:
+    """R16: once per campaign, never while an action runs or a mixed version exists.
+
+    In 6.1.1/19 and 7.1.1/19 the document has it in a mixed version: then the primary CMP is switched (``at``) and
+    everything else is at its beginning.
+    """
+
+    def guard(here: Here) -> Iterable[Refusal]:
+        primary = here.site.cmp.primary.name
+        for state in here.states.values():
+            if state.stage is not (at if state.name == primary else Stage.FRESH):
+                yield Refusal(
+                    "R16", f"choosing an ISO abandons the running procedure: {state.name} has {state.stage}"
+                )
+        label = here.reading.snapshot.current_iso
+        if is_chosen(label, here.site.target_release):
+            yield Refusal("R16", f"the Current ISO is {label} already")
+        if not [k for k in here.console.kits() if _is_ours(here, k)]:
+            yield Refusal(
+                "R16", "the Current ISO dialog does not offer the standard kit of the target release"
+            )
+
+    return guard
 
 
 def _is_ours(here: Here, offered: Kit) -> bool:
     """By exact path, release and the standard label (R16)."""
-    medium = _cmp_medium(here.site)
+    medium = cmp_medium(here.site)
     try:
         release = Release.parse(offered.release.strip().rstrip(".…").rstrip("._"))
     except UnreadableReply:
@@ -397,5 +420,5 @@ def _is_ours(here: Here, offered: Kit) -> bool:
 
 def choose_kit(here: Here) -> None:
     here.house.acting_console(here.leg.autonomy).select_iso(
-        kit.path_of(_cmp_medium(here.site).file), shots=here.shots()
+        kit.path_of(cmp_medium(here.site).file), shots=here.shots()
     )

@@ -1,4 +1,4 @@
-"""9.1.1 step 4 as a goal and an act: every server of the topology accepts the key of the active primary CMP."""
+"""The exchange of keys as a goal and an act (6.1.1/7, 7.1.1/6, 8.1.1/7, 9.1.1/4): every server of the topology accepts the key of the active primary CMP."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def exchanged(here: Here) -> Finding:
 
 def exchange(here: Here) -> None:
     server = active_cmp(here)
-    password = here.house.servers.password_of(server)
-    transcript = keys.exchange(here.house.servers, server, password)
+    servers = here.house.servers
+    transcript = keys.exchange(servers, server, servers.password_of(server), user=servers.login_user(server))
     if not transcript.strip():
         raise UnreadableReply(server, "the key exchange printed nothing", transcript)
     here.keep("key-exchange.txt", transcript, "transcript")

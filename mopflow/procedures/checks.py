@@ -78,13 +78,21 @@ def _kind_word(appl_type: str) -> str:
 
 
 def cmps_ready(here: Here) -> Finding:
-    """9.1.1/3: CMP clusters Active/Standby on the source release, one copy of each new image there."""
+    """9.1.1/3: CMP clusters Active/Standby on the source release, one copy of each new image there.
+
+    Replication ON (6.1.1/6, 7.1.1/3, 8.1.1/3) shows in the missing Sync Broken mark.
+    """
     if begun(here.state):
         return past(here.state)
+    old_gui = here.site.source_release.has_old_gui
     for cluster in here.site.cmp_clusters:
         state = here.states[cluster.name]
-        if state.stage is not Stage.FRESH:
+        forced = old_gui and state.stage is Stage.FORCED and cluster.name == here.cluster.name
+        if state.stage is not Stage.FRESH and not forced:  # 6.1.1/9 may be done already
             return Finding.no(state.why)
+        if any(server.sync_broken for server in state.servers):
+            here.memo["rule"] = "R9"
+            return Finding.no(f"{cluster.name} shows the Sync Broken mark")
     found = images.one_of_each(here)
     if not found.is_yes:
         here.memo["rule"] = "R10"

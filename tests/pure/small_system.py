@@ -552,7 +552,7 @@ class Place:
         """A run of its own on this place."""
         vault = Vault()
         with Ledger.open(self.url) as real:
-            self.campaign = real.campaign(self.site.name, SOURCE, TARGET, self.campaign)
+            self.campaign = real.campaign(self.site.name, self.site.source, self.site.target, self.campaign)
             executor = real.register(self.campaign, self.site.name, "test", "test", "host", 1, 1.0).id
             ledger: Any = real if self.called is None else MortalLedger(real, self.called)
             notices = Notices([], real, self.site.name, self.campaign, vault.strike)

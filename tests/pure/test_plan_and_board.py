@@ -15,7 +15,7 @@ from cli.board import Changes, as_document, render
 from mopflow.board import Board, Timeliness, build
 from mopflow.errors import BadInput
 from mopflow.ledger import BoardLine, Hold
-from mopflow.plan import PREPARATION, Who, plan, who
+from mopflow.plan import PREPARATION, Who, mixed_version, plan, who
 from mopflow.procedures.table import PROCEDURES
 from mopflow.site import Autonomy, AutonomyRules, Site
 from mopflow.site_file import load
@@ -62,9 +62,44 @@ def test_the_plan_names_alarms_and_duration_of_its_row(lab: Site) -> None:
     assert set(row.after) == {78001, 70500, 70501, 70503}
 
 
+@pytest.mark.parametrize(
+    ("source", "primary", "secondary", "rows"),
+    [
+        ("10.5.6.0.0_41.1.0", "6.1.1", "6.1.2", 29),
+        ("11.5.2.0.0_38.1.0", "7.1.1", "7.1.2", 29),
+        ("12.0.0.0.0_45.1.0", "8.1.1", "8.1.2", 27),
+    ],
+)
+def test_the_plan_from_the_other_releases(
+    lab: Site, source: str, primary: str, secondary: str, rows: int
+) -> None:
+    found = plan(lab.model_copy(update={"source": source}))
+    cmp = [row for row in found if row.command == "upgrade-cmp"]
+    assert [row.procedure for row in cmp] == [primary] * (rows - 6) + [secondary] * 6
+    assert {row.where for row in cmp if "{" in row.where} == set()
+    others = [row.key for row in plan(lab) if row.command != "upgrade-cmp"]
+    assert [row.key for row in found if row.command != "upgrade-cmp"] == others
+
+
 def test_a_source_release_without_tables_is_refused(lab: Site) -> None:
-    with pytest.raises(BadInput, match=r"from 10\.5\.0 is not built yet"):
-        plan(lab.model_copy(update={"source": "10.5.0.0.0_41.1.0"}))
+    with pytest.raises(BadInput, match=r"no CMP upgrade from 9\.9\.0"):
+        plan(lab.model_copy(update={"source": "9.9.0.0.0_41.1.0"}))
+
+
+@pytest.mark.parametrize(
+    ("source", "first"),
+    [("10.5.6.0.0_41.1.0", "6.1.1/10"), ("12.0.0.0.0_45.1.0", "8.1.1/11"), ("12.1.1.0.0_14.1.0", "9.1.1/10")],
+)
+def test_the_plan_says_when_the_system_is_in_mixed_version(lab: Site, source: str, first: str) -> None:
+    rows = plan(lab.model_copy(update={"source": source}))
+    mixed = [row for row in rows if row.mixed]
+    assert (mixed[0].key, mixed[-1].key) == (first, "10.2/9")
+    assert [row.order for row in mixed] == list(range(mixed[0].order, mixed[-1].order + 1))
+    said = " ".join(mixed_version(rows))
+    assert f"from step {mixed[0].order} ({first}, " in said
+    assert f"end of step {mixed[-1].order} (10.2/9, " in said
+    assert "no new feature" in said
+    assert "70500" in said
 
 
 @pytest.mark.parametrize(
