@@ -62,10 +62,12 @@ def confirm(
         str, typer.Argument(metavar="ITEM", help="What is confirmed; a wrong name lists them all.")
     ],
     by: By,
-    note: Annotated[str, typer.Option("--note", help="What was seen, such as a version or a ticket.")] = "",
+    note: Annotated[
+        str, typer.Option("--note", "--text", help="What was seen, such as a version or a ticket.")
+    ] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Confirm what only a person can know (4.1 to 4.3), with your name."""
+    """Confirm what only a person can know (4.1 to 4.3, 12.2), or a backout (back-out:SCOPE), with your name."""
     from cli.readiness import confirm_item
 
     return confirm_item(site, item, by, note, as_json)

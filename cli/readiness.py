@@ -13,12 +13,13 @@ from rich.text import Text
 
 from cli import output
 from cli.ledgers import existing_ledger
-from mopflow.confirmations import ConfirmItem, needed_items
+from mopflow.confirmations import BACK_OUT, ConfirmItem, needed_items
 from mopflow.errors import BadInput
 from mopflow.house import ledger_url
 from mopflow.ledger import CheckOutcome, CheckResult, Ledger
 from mopflow.readiness import Check, Item, Readiness, Standing, assess, keeps_until
 from mopflow.release import Release
+from mopflow.scopes import backout_scopes
 from mopflow.site import Site
 from mopflow.site_file import load
 
@@ -137,10 +138,14 @@ def _missing(report: Readiness) -> Iterator[str]:
 
 def confirm_item(site_path: Path, name: str, by: str, note: str, as_json: bool) -> int:
     site = load(site_path)
-    items = {item.value: item for item in ConfirmItem}
-    if name not in items:
-        raise BadInput(f"{name!r} is nothing to confirm; there are {', '.join(items)}")
+    items = {item.value for item in ConfirmItem}
+    scopes = [f"{BACK_OUT}:{scope}" for scope in backout_scopes(site)]
+    if name not in items and name not in scopes:
+        known = ", ".join([*(item.value for item in ConfirmItem), f"{BACK_OUT}:SCOPE"])
+        raise BadInput(f"{name!r} is nothing to confirm; there are {known}")
     who = person(by, "--by")
+    if name in items and ConfirmItem(name).wants_text:
+        note = person(note, "--text")
     with Ledger.open(ledger_url(site, site_path.resolve().parent)) as ledger:
         ledger.confirm(site.name, name, who, note, "person")
     content = {"site": site.name, "item": name, "by": who, "note": note}

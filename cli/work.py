@@ -31,6 +31,7 @@ def work(
     as_json: bool,
     *,
     again: bool | None = None,
+    scope: str | None = None,
 ) -> int:
     """Exit code 0, 3 or 1. Raises BadInput before anything else when server, site file or segment are not right."""
     need_server()
@@ -39,7 +40,7 @@ def work(
         raise BadInput(
             f"{site_path} has no segment {segment}; it has {', '.join(s.name for s in site.segments)}"
         )
-    _need_variables(site)
+    need_variables(site)
     from cli.flows_call import run_flow
 
     parameters: dict[str, str | bool | None] = {"site": str(site_path.resolve()), "campaign": campaign}
@@ -47,11 +48,14 @@ def work(
         parameters["again"] = again
     if segment is not None:
         parameters["segment"] = segment
+    if scope is not None:
+        parameters["scope"] = scope
     quiet = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with quiet:
         code = run_flow(flow, **parameters)
     if as_json:
-        output.document({"command": flow, "segment": segment, "exit": code, **_state(site, site_path)})
+        what = {"scope": scope} if scope is not None else {"segment": segment}
+        output.document({"command": flow, **what, "exit": code, **_state(site, site_path)})
     return code
 
 
@@ -61,7 +65,7 @@ def need_server() -> None:
         raise BadInput(_NO_SERVER)
 
 
-def _need_variables(site: Site) -> None:
+def need_variables(site: Site) -> None:
     """Raises SecretMissing with all environment variables that the site file names and that are not set."""
     refs = [site.console.password, site.ssh.password, *site.notifications.urls]
     refs += [site.ossi.password] if site.ossi is not None else []

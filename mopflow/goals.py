@@ -10,11 +10,13 @@ from typing import Any
 from mopflow import released, rules
 from mopflow.alarms import Judged
 from mopflow.errors import BadInput, MopflowError
+from mopflow.failovers import unproven
 from mopflow.here import Here
 from mopflow.ledger import Event
 from mopflow.probes import hostname
 from mopflow.step import Answer, Finding, Refusal
 from mopflow.system import ClusterState, Doing, Kind, ServerState, Severity, Stage, UpToDate
+from mopflow.turning import just_turned, newest_act
 
 IDLE_CELLS = (Doing.NOTHING, Doing.SUCCEEDED)
 
@@ -150,6 +152,7 @@ def may_start(here: Here) -> Iterable[Refusal]:
     yield from rules.room(here.site, cluster, states)
     yield from rules.stagger(here.site, cluster, states, here.last_start())
     yield from rules.start(here.site, cluster, states, here.state.other)
+    yield from just_turned(here)
     yield from unexplained(here)
 
 
@@ -196,24 +199,6 @@ def _answers(here: Here, server: str) -> Finding:
     return Finding.yes(f"{server} answers over SSH")
 
 
-def unproven(here: Here) -> str | None:
-    """R4: another cluster that failed over and is not known to be re-applied and to carry traffic, or None.
-
-    Its stage is read from the live system; the proof (10.2/7) is in the ledger of the site.
-    """
-    for cluster in here.site.traffic_clusters:
-        if cluster.name == here.scope.cluster or here.states[cluster.name].stage is not Stage.SWITCHED:
-            continue
-        ledger, site, name = here.house.ledger, here.site.name, cluster.name
-        failover = ledger.last(
-            site=site, procedure="10.2", step=4, cluster=name, events=(Event.INTENDED, Event.ADOPTED)
-        )
-        proof = ledger.last(site=site, procedure="10.2", step=8, cluster=name, events=(Event.SKIPPED,))
-        if proof is None or (failover is not None and proof.id < failover.id):
-            return f"{name} failed over last; its re-apply and its traffic are not proven yet"
-    return None
-
-
 def may_fail_over(here: Here) -> Iterable[Refusal]:
     cluster, states = here.cluster, here.states
     yield from rules.stopped(cluster, stopping_reasons(here))
@@ -228,6 +213,7 @@ def may_fail_over(here: Here) -> Iterable[Refusal]:
             yield Refusal("R4", waits_for, passing=True)
     else:
         yield Refusal("R4", f"{cluster.name} is not ready for a failover: {here.state.why}", passing=True)
+    yield from just_turned(here)
     yield from unexplained(here)
 
 
@@ -252,12 +238,17 @@ def rollback_begun(here: Here, cluster: str | None = None) -> bool:
     ]
     if not begun_rows or begun_rows[-1].entry.event is Event.REFUSED:
         return False
-    newest = begun_rows[-1]
-    failover = here.house.ledger.last(
-        site=here.site.name, procedure="10.2", step=4, cluster=name, events=(Event.INTENDED,)
-    )
-    state = here.states[name]
-    return (failover is None or failover.id < newest.id) and state.stage not in (Stage.FRESH, Stage.DONE)
+    newest = begun_rows[-1].id
+    ledger, site = here.house.ledger, here.site.name
+    since = [  # a new start or failover, or a backout of the cluster: a person has decided
+        ledger.last(
+            site=site, procedure="10.2", step=3, cluster=name, events=(Event.INTENDED, Event.ADOPTED)
+        ),
+        ledger.last(site=site, procedure="10.2", step=4, cluster=name, events=(Event.INTENDED,)),
+        newest_act(ledger, site, name, back=True),
+    ]
+    over = any(row is not None and row.id > newest for row in since)
+    return not over and here.states[name].stage not in (Stage.FRESH, Stage.DONE)
 
 
 def no_rollback(here: Here) -> Finding:

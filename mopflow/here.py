@@ -14,6 +14,7 @@ from mopflow.ledger import Entry, Event, Row
 from mopflow.rules import StartSeen
 from mopflow.step import DeadlineKind, Leg, Step
 from mopflow.system import Alarm, ClusterState
+from mopflow.turning import goes_back, newest_act
 
 if TYPE_CHECKING:
     from mopflow.console.protocol import Console, Shots
@@ -57,6 +58,7 @@ class Here:
         self.leg: Leg = step.legs[0]
         self.memo: dict[str, Any] = {}  # facts that one step reads once, such as hashes over SSH
         self.urgent = False  # this step is part of a rollback
+        self._turn: int | None = None
 
     # what is known
 
@@ -125,7 +127,10 @@ class Here:
     # the ledger
 
     def rows(self, *events: Event, step: str | None = None, leg: str | None = None) -> list[Row]:
-        """This campaign's rows of this step (or ``step``, such as 10.2/3) on this scope, oldest first."""
+        """This campaign's rows of this step (or ``step``, such as 10.2/3) on this scope, oldest first.
+
+        Only since the cluster was last turned round: an upgrade after a backout begins anew, and the reverse.
+        """
         procedure, number = (step or self.step.key).split("/")
         found = self.house.ledger.rows(
             campaign=self.house.campaign,
@@ -137,8 +142,18 @@ class Here:
         return [
             row
             for row in found
-            if (leg is None or row.entry.leg == leg) and row.entry.cluster == self.scope.key
+            if (leg is None or row.entry.leg == leg)
+            and row.entry.cluster == self.scope.key
+            and row.id > self._turned()
         ]
+
+    def _turned(self) -> int:
+        """Id of the newest act of the other direction on this cluster; nobody turns it while a step works on it."""
+        if self._turn is None:
+            back = goes_back(self.step.procedure)
+            last = newest_act(self.house.ledger, self.site.name, self.scope.key, back=not back)
+            self._turn = last.id if last is not None else 0
+        return self._turn
 
     def record(
         self,

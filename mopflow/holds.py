@@ -14,6 +14,7 @@ from mopflow.ledger import Event, Hold
 from mopflow.rules import FOLLOWS, troubles
 from mopflow.step import Refusal
 from mopflow.system import Stage
+from mopflow.turning import goes_back
 
 if TYPE_CHECKING:
     from mopflow.eye import Reading
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-IN_THE_FAILOVER = frozenset({5, 7, 8})  # of 10.2: a failover whose end is open lets no other one begin (R4)
+# a failover whose end is open lets no other one begin (R4)
+IN_THE_FAILOVER = frozenset({("10.2", 5), ("10.2", 7), ("10.2", 8), ("12.3.3", 4)})
 STOPPING = frozenset({"R8", "R11"})  # no new start and no failover anywhere until a person has answered
 
 REMEDIES = {
@@ -37,6 +39,9 @@ REMEDIES = {
     "then start this command again.",
     "R11": "the cluster runs the old release again. Decide whether to complete its backout (Continue Rollback in the "
     "Upgrade Manager) or to wait for Oracle; nothing else is started before.",
+    "R7": "wait until what runs in the cluster has ended, then start this command again: it goes on from there.",
+    "traffic": "the cluster runs the old release and its configuration is applied: find out why it carries no traffic; "
+    "when it does, start this command again.",
     "R12": "run the preparation for what is missing (mopflow readiness SITE says what comes next), or override single "
     "items with name and reason (mopflow override), then start this command again.",
     "R13": "bring what is named to one side of Table 1 first: the CMP clusters come before MPE and MRA, and go back "
@@ -166,19 +171,25 @@ def _support_pack(here: Here, row: Hold) -> str:
     return said
 
 
-def stopping(house: House) -> list[Hold]:
-    """Open holds that forbid every new start and failover on this site (R8), or leave a failover open (R4)."""
+def stopping(house: House, *, back: bool = False) -> list[Hold]:
+    """Open holds that forbid every new start and failover on this site (R8), or leave a failover open (R4).
+
+    ``back``: those that forbid them in a backout. It is what a person decides on after a rollback (R11), and a failover
+    that stands open is mended by it; `failovers.unproven` keeps the other clusters back meanwhile.
+    """
+    found = house.ledger.holds(house.site.name, open_only=True)
+    if back:
+        return [row for row in found if row.rule == "R8"]
     return [
         row
-        for row in house.ledger.holds(house.site.name, open_only=True)
-        if row.rule in STOPPING
-        or (row.procedure == "10.2" and row.step in IN_THE_FAILOVER and row.rule != FOLLOWS)
+        for row in found
+        if row.rule in STOPPING or ((row.procedure, row.step) in IN_THE_FAILOVER and row.rule != FOLLOWS)
     ]
 
 
 def stop_if_stopped(here: Here) -> None:
     """Raises Held when another cluster stopped: nothing new is begun until a person has answered (R8)."""
-    for row in stopping(here.house):
+    for row in stopping(here.house, back=goes_back(here.step.procedure)):
         if row.cluster != str(here.scope):
             hold(here, Refusal(FOLLOWS, f"{row.cluster} stopped at {row.procedure}/{row.step}: {row.reason}"))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mopflow.errors import NothingRun, UnreadableReply
-from mopflow.goals import unproven
+from mopflow.failovers import open_failovers, unproven
 from mopflow.here import Here, Scope
 from mopflow.holds import hold, stop_if_stopped
 from mopflow.house import House, Line
@@ -16,11 +16,17 @@ from mopflow.run import first_reading
 from mopflow.slots import Slot
 from mopflow.step import Refusal, Step
 from mopflow.system import Stage
+from mopflow.turning import goes_back
 
 # where a cluster still needs the place: a finished one takes none
 NEEDS = {
     Slot.CLUSTER: frozenset(Stage) - {Stage.DONE},
     Slot.FAILOVER: frozenset(Stage) - {Stage.DONE, Stage.SECOND_RUNNING},
+    Slot.START: frozenset(Stage),
+}
+NEEDS_BACK = {
+    Slot.CLUSTER: frozenset(Stage) - {Stage.FRESH},
+    Slot.FAILOVER: frozenset(Stage) - {Stage.FRESH, Stage.FORCED, Stage.BACK_SECOND},
     Slot.START: frozenset(Stage),
 }
 
@@ -33,7 +39,8 @@ def place(house: House, slot: Slot, step: Step, scope: Scope) -> Iterator[None]:
     another cluster stops meanwhile (R8).
     """
     reading = first_reading(house, step, scope)
-    if reading.state(str(scope)).stage not in NEEDS[slot]:
+    back = goes_back(step.procedure)
+    if reading.state(str(scope)).stage not in (NEEDS_BACK if back else NEEDS)[slot]:
         yield
         return
     line = Line(house, step, scope)
@@ -43,7 +50,10 @@ def place(house: House, slot: Slot, step: Step, scope: Scope) -> Iterator[None]:
         line.waits(reason)
         stop_if_stopped(here)
 
-    switched = reading.state(str(scope)).stage is Stage.SWITCHED
+    # whose failover stands open goes first: the place is for its re-apply and its proof
+    switched = reading.state(str(scope)).stage is Stage.SWITCHED and not back
+    if back:
+        switched = str(scope) in open_failovers(house.ledger, house.site, reading.states)
     if slot is Slot.FAILOVER and not switched:
         # whoever failed over last goes first: the place must be free for its re-apply and its proof
         until = time.monotonic() + house.site.pace.failover.late + house.site.pace.reapply.late

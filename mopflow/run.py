@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from mopflow import released
+from mopflow.confirmations import backout_unconfirmed
 from mopflow.decide import Move, Progress, next_move
 from mopflow.errors import (
     CommandFailed,
@@ -30,7 +31,7 @@ from mopflow.here import Here, Scope
 from mopflow.holds import hold, stop_if_stopped
 from mopflow.house import House, Line, snapshot_document
 from mopflow.ledger import Event, Row
-from mopflow.site import Autonomy
+from mopflow.site import Autonomy, AutonomyKind
 from mopflow.slots import Slot
 from mopflow.step import Answer, Finding, Leg, Question, Refusal, Step
 from mopflow.system import Doing
@@ -244,7 +245,9 @@ class _Leg:
         except UNREAD as away:
             found = [Refusal("", f"the safety rules cannot be asked: {away}", passing=True)]
         autonomy = self.here.house.site.autonomy.of(self.leg.autonomy)
-        if autonomy is Autonomy.CONFIRM:
+        if autonomy is Autonomy.CONFIRM and self.leg.autonomy is AutonomyKind.BACKOUT:
+            found += backout_unconfirmed(self.here)
+        elif autonomy is Autonomy.CONFIRM:
             found.append(
                 Refusal("", "the site's autonomy wants this act confirmed, and nobody can be asked here")
             )

@@ -71,6 +71,7 @@ class DeadlineKind(StrEnum):
     """Which deadline of the site's pace a step has."""
 
     INITIATE_UPGRADE = "initiate_upgrade"
+    INITIATE_BACKOUT = "initiate_backout"
     FAILOVER = "failover"
     REAPPLY = "reapply"
     UPLOAD_ISO = "upload_iso"

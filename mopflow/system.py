@@ -222,6 +222,7 @@ class Stage(StrEnum):
         return self in (Stage.BACK_FIRST, Stage.BACK_SECOND)
 
 
+_RUNNING = (Stage.FIRST_RUNNING, Stage.SECOND_RUNNING)
 _UPGRADE = (
     Stage.FRESH,
     Stage.FIRST_RUNNING,
@@ -255,6 +256,11 @@ class ClusterState:
     def in_upgrade(self) -> bool:
         """Counts for the limit of four (R2): begun and not yet on one release, active and standby."""
         return self.stage not in (Stage.FRESH, Stage.DONE)
+
+    @property
+    def is_busy(self) -> bool:
+        """Does something run in it, whatever the direction?"""
+        return self.stage is Stage.MOVING or self.stage.is_back or self.stage in _RUNNING
 
     def going_back(self, target: Release) -> bool:
         """Was a server of it backed out: does one that runs another release have the target as Prev Release?

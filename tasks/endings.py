@@ -10,8 +10,10 @@ from typing import Any
 from prefect import Flow, State
 
 from mopflow.errors import BadInput, Held, LedgerUnavailable, MopflowError
+from mopflow.failovers import open_failovers
 from mopflow.house import House
 from mopflow.ledger import Entry, Event
+from mopflow.scopes import require_scope
 from mopflow.site import Site
 from mopflow.slots import Slot
 from mopflow.step import Procedure
@@ -61,6 +63,11 @@ def segment_clusters(segment: str) -> Callable[[Site], tuple[str, ...]]:
     return names
 
 
+def scope_clusters(scope: str) -> Callable[[Site], tuple[str, ...]]:
+    """Names of the clusters of a backout's scope. Raises BadInput for a scope that the site does not have."""
+    return lambda site: require_scope(site, scope)
+
+
 def one_after_the_other(flow: Flow[..., Any], work: Iterable[tuple[str, str]], house: House) -> Summary:
     """Run ``flow(cluster, procedure)`` for each; the first that does not end well ends the run (R1)."""
     endings: list[Ending] = []
@@ -75,11 +82,13 @@ def all_at_once(flow: Flow[..., Any], clusters: Sequence[str], house: House, slo
     """Run ``flow(cluster)`` for all. Clusters in flight have their place among the four before a new one asks."""
     states = house.eye.now().states
     places: dict[str, ExitStack] = {}
+    # a failover that stands open lets no other one begin: its cluster may not wait for one of the four places
+    first = open_failovers(house.ledger, house.site, states)
+    flying = sorted((n for n in clusters if states[n].in_upgrade), key=lambda name: name not in first)
     try:
-        for name in clusters:
-            if states[name].in_upgrade:
-                places[name] = ExitStack()
-                places[name].enter_context(house.slots.take(Slot.CLUSTER, name))
+        for name in flying[: Slot.CLUSTER.limit]:
+            places[name] = ExitStack()
+            places[name].enter_context(house.slots.take(Slot.CLUSTER, name))
 
         def over(name: str) -> None:
             if name in places:
@@ -90,6 +99,11 @@ def all_at_once(flow: Flow[..., Any], clusters: Sequence[str], house: House, slo
     finally:
         for place in list(places.values()):
             place.close()
+
+
+def together(house: House, parts: Sequence[Summary]) -> Summary:
+    """The sum of parts that ended well."""
+    return Summary(house.campaign, house.acts, tuple(one for part in parts for one in part.clusters))
 
 
 def _began(house: House) -> Callable[[str, str], None]:

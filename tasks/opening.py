@@ -15,6 +15,7 @@ from mopflow.errors import BadInput, Held, MopflowError
 from mopflow.holds import reconsider
 from mopflow.house import House, ledger_url, open_house
 from mopflow.ledger import Ledger
+from mopflow.scopes import clusters_of
 from mopflow.secrets import Vault
 from mopflow.site import Autonomy, Site
 from tasks.context import at_hand, at_home, strike_with
@@ -102,7 +103,7 @@ def open_run(
         how = "error"
         try:
             with PrefectSlots(site.name, ledger, executor.id, poll=min(1.0, site.pace.every)) as slots:
-                succeed(ledger, slots, executor, clusters(site))
+                succeed(ledger, slots, executor, clusters(site), lambda scope: clusters_of(site, scope))
                 with open_house(
                     site,
                     path,

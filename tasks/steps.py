@@ -11,7 +11,7 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from mopflow import gate, run
+from mopflow import gate, gate_back, run
 from tasks.context import struck
 from tasks.states import failed_by, report
 
@@ -93,6 +93,15 @@ def require_upgraded(house: House, step: Step) -> None:
         f"{step.procedure} The whole system is upgraded",
         lambda: gate.require_upgraded(house, step),
         lambda text: ("Ready", text),
+    )
+
+
+def require_backout(house: House, scope: str) -> None:
+    """The order, the price and what a person has confirmed, as one task run. Raises Held for what is refused."""
+    as_line(
+        f"12.2 Pre-requisites of the backout, {scope}",
+        lambda: gate_back.require_backout(house, scope),
+        lambda text: ("Legal", text),
     )
 
 

@@ -6,7 +6,7 @@ A process is dead by its host, pid and start time, never because it was silent f
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -58,10 +58,17 @@ class Inheritance:
     alive: tuple[Executor, ...]  # on other scopes of this site
 
 
-def succeed(ledger: Ledger, slots: PrefectSlots, me: Executor, clusters: Collection[str]) -> Inheritance:
+def succeed(
+    ledger: Ledger,
+    slots: PrefectSlots,
+    me: Executor,
+    clusters: Collection[str],
+    works_on: Callable[[str], Collection[str]] = lambda _scope: (),
+) -> Inheritance:
     """Take the place of every run of this site that died. Call it after `register` and before anything is started.
 
-    ``clusters``: those that this run works on. Raises AlreadyAtWork when a process works on the same scope (then
+    ``clusters``: those that this run works on; ``works_on``: those of another run, by its scope. A process whose
+    clusters are also ours counts as one on the same scope: an upgrade is stopped before it is turned round. Raises AlreadyAtWork when a process works on the same scope (then
     ``me`` is entered as ended), LedgerUnavailable, NoSlot, and ServerAway when Prefect's server does not answer.
     """
     others = [other for other in ledger.executors(me.site) if other.id != me.id]
@@ -73,7 +80,7 @@ def succeed(ledger: Ledger, slots: PrefectSlots, me: Executor, clusters: Collect
     dead = [other for other in others if verdicts.get(other.id) is True]
     alive = [other for other in others if other.ended is None and verdicts[other.id] is not True]
     for other in alive:
-        if other.scope == me.scope:
+        if other.scope == me.scope or set(works_on(other.scope)) & set(clusters):
             ledger.end_executor(me.id, "refused: another run works on the same scope")
             raise AlreadyAtWork(_why_not(other, verdicts[other.id]))
 
@@ -94,7 +101,7 @@ def _why_not(other: Executor, verdict: bool | None) -> str:
             f"whether the run {who} still works cannot be seen from this machine; "
             "start this command on that machine, which can prove it"
         )
-    return f"{who} is at work on the same scope; wait until it ends, or end that process and start this command again"
+    return f"{who} is at work on the same clusters or scope; wait until it ends, or end that process and start this command again"
 
 
 def _tidy_leases(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mopflow.errors import BadInput
 from mopflow.procedures import cmp_10_5, cmp_11_5, cmp_12_0, cmp_12_1_1
+from mopflow.procedures.backout import MPE_MRA, PRIMARY_CMP, SECONDARY_CMP
 from mopflow.procedures.mpe_mra import PREPARE, UPGRADE
 from mopflow.procedures.post_check import POST_CHECK
 from mopflow.procedures.prep_backups import BACKUPS
@@ -35,6 +36,9 @@ PROCEDURES: dict[str, Procedure] = {
         PREPARE,
         UPGRADE,
         POST_CHECK,
+        MPE_MRA,
+        SECONDARY_CMP,
+        PRIMARY_CMP,
     )
 }
 

@@ -62,7 +62,12 @@ from mopflow.system import Alarm, Kind, Operation, Role, ServerState, Severity, 
 
 SOURCE, TARGET = "12.1.1.0.0_14.1.0", "12.1.2.0.0_22.1.0"
 MD5 = "0123456789abcdef0123456789abcdef"
-STEPS = {Act.INITIATE_UPGRADE: 4, Act.FAILOVER_TO_NEW: 2, Act.FAILOVER_TO_OLD: 2}  # ticks
+STEPS = {
+    Act.INITIATE_UPGRADE: 4,
+    Act.INITIATE_BACKOUT: 4,
+    Act.FAILOVER_TO_NEW: 2,
+    Act.FAILOVER_TO_OLD: 2,
+}  # ticks
 
 
 class Killed(BaseException):
@@ -125,6 +130,7 @@ class Box:
     release: str = SOURCE
     operation: str = "n/a"
     sync_broken: bool = False
+    prev_release: str = ""
 
 
 @dataclass
@@ -179,6 +185,7 @@ class SmallSystem:
                 TARGET,
                 "Initiate upgrade Completed Successfully at Aug 16, 2016 9:21:11",
             )
+            box.prev_release = SOURCE
         self.config[cluster] = TARGET
 
     def of(self, cluster: str) -> list[Box]:
@@ -207,8 +214,11 @@ class SmallSystem:
         active = self.active(cluster)
         if active is None or any(w.cluster == cluster for w in self.work):
             return None
-        if active.release == TARGET and self.other(cluster).release == SOURCE:
+        other = self.other(cluster)
+        if active.release == TARGET and other.release == SOURCE:
             return Intended(Act.FAILOVER_TO_OLD, cluster)
+        if other.release == TARGET:
+            return Intended(Act.INITIATE_BACKOUT, cluster, other.name)
         return None
 
     def begin(self, intended: Intended) -> None:
@@ -218,10 +228,10 @@ class SmallSystem:
         name = "Preflight Check" if intended.server else intended.act.value
         self._log(intended.cluster, name, intended.server or intended.cluster, "Success")
         if intended.server:
-            self._log(intended.cluster, "Initiate upgrade", intended.server, "")
+            self._log(intended.cluster, str(intended.act), intended.server, "")
             self.boxes[
                 intended.server
-            ].operation = "[Step 1] 0% Initiate upgrade - Preflight Check (Elapsed Time: 0:00:01)"
+            ].operation = f"[Step 1] 0% {intended.act} - Preflight Check (Elapsed Time: 0:00:01)"
 
     def _log(self, cluster: str, action: str, hostname: str, result: str) -> None:
         lines = self.logs[cluster]
@@ -237,7 +247,7 @@ class SmallSystem:
             if work.server is None:
                 self._fail_over(work)
             else:
-                self._upgrade(work, self.boxes[work.server])
+                self._work_on(work, self.boxes[work.server])
             if work.left <= 0:
                 self.work.remove(work)
 
@@ -248,22 +258,22 @@ class SmallSystem:
         assert old is not None
         old.role, new.role = Role.FORCED_STANDBY, Role.ACTIVE
 
-    def _upgrade(self, work: Work, box: Box) -> None:
+    def _work_on(self, work: Work, box: Box) -> None:
+        """An upgrade, or a backout."""
         if work.left > 0:
             box.role = Role.OOS
-            box.operation = (
-                f"[Step 20] {100 - work.left}% Initiate upgrade - Initiate upgrade (Elapsed Time: 0:00:33)"
-            )
+            box.operation = f"[Step 20] {100 - work.left}% {work.act} - {work.act} (Elapsed Time: 0:00:33)"
             return
         if box.name in self.fails:
-            box.role, box.operation = Role.STANDBY, "Initiate upgrade Failed at Aug 16, 2016 9:21:11"
+            box.role, box.operation = Role.STANDBY, f"{work.act} Failed at Aug 16, 2016 9:21:11"
             return
-        box.release = TARGET
+        goal = SOURCE if work.act is Act.INITIATE_BACKOUT else TARGET
+        box.prev_release, box.release = box.release, goal
         mate = next(b for b in self.of(box.cluster) if b is not box)
-        box.role = Role.STANDBY if mate.release == TARGET else Role.FORCED_STANDBY
-        if mate.release == TARGET and mate.role is Role.FORCED_STANDBY:
+        box.role = Role.STANDBY if mate.release == goal else Role.FORCED_STANDBY
+        if mate.release == goal and mate.role is Role.FORCED_STANDBY:
             mate.role = Role.STANDBY
-        box.operation = f"Initiate upgrade Completed Successfully at Aug 16, 2016 9:21:{self.ticks % 60}"
+        box.operation = f"{work.act} Completed Successfully at Aug 16, 2016 9:21:{self.ticks % 60}"
         self._log(box.cluster, "Wait for replication to synchronize", box.name, "Success")
 
     def traffic(self, cluster: str) -> bool:
@@ -294,7 +304,10 @@ class SmallSystem:
 
     def about(self) -> Release:
         self._call("about")
-        return Release.parse(TARGET)
+        active = self.active(self.site.cmp.primary.name)
+        if active is None:
+            raise Unreachable("the console", "a CMP switch")
+        return Release.parse(active.release)
 
     def overview(self) -> Overview:
         with self.lock:
@@ -310,7 +323,7 @@ class SmallSystem:
             box.cluster,
             box.role,
             Release.parse(box.release),
-            "",
+            box.prev_release,
             UpToDate.YES if box.release == TARGET else UpToDate.NO,
             Operation.read(box.operation),
             box.sync_broken,
