@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from world_bench import KIT, ME, NEW, Bench, assert_sound, image
+from world_bench import KIT, ME, NEW, Bench, assert_sound, image, raw
 
 from lab.files import KIT_DIR, UPGRADE_DIR
 from lab.state import Role
@@ -231,3 +231,23 @@ def test_the_same_seed_gives_the_same_record() -> None:
 
     assert record(5) == record(5)
     assert record(5) != record(6)
+
+
+def test_a_world_may_begin_in_the_middle_of_the_way_back() -> None:
+    """12.3.5/5: the primary has failed over back, everything else is on the source."""
+    source = SOURCES[1]
+    clusters = raw(2, source)["clusters"]
+    clusters[0]["servers"][0]["prev_release"] = NEW
+    clusters[0]["servers"][1] |= {"release": NEW, "role": "Forced Standby"}
+    bench = Bench(source=source, kit=False, clusters=clusters)
+    world = bench.world
+    assert world.servers["cmp1a"].prev_release == NEW
+    assert bench.alarms() == {70025}
+    world.back_out(["cmp1b"], ME)
+    bench.idle()
+    world.cancel_force_standby("cmp1b", ME)
+    bench.idle()
+    assert bench.releases("cmp1-cl") == [source, source]
+    assert bench.roles("cmp1-cl") == ["Active", "Standby"]
+    bench.pass_time(60)
+    assert world.alarms == []
