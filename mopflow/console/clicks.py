@@ -118,7 +118,7 @@ class Clicks(Hands):
     def delete_iso(self, tab: Tab, servers: Sequence[str], shots: Shots | None) -> Callable[[], str]:
         """Operations > Delete ISO for exactly these servers (9.1.1 step 5)."""
         expected = f"Delete ISO of {', '.join(servers)}"
-        known = self._tick_servers(tab, Page.ISO_MAINTENANCE, servers, expected)
+        known = self._tick_servers(tab, Page.ISO_MAINTENANCE, servers, expected).all_servers
 
         def check(text: str) -> None:
             reading.require_names(text, self._labels.dialogs.delete_iso, set(servers), known, expected)
@@ -135,9 +135,10 @@ class Clicks(Hands):
         """
         expected = f"{operation} {', '.join(names)}"
         if operation is Operation.SWITCH_FORCE_STANDBY:
-            known = self._tick_boxed_cluster(tab, page, names, expected)
+            shown = self._tick_boxed_cluster(tab, page, names, expected)
         else:
-            known = self._tick_servers(tab, page, names, expected)
+            shown = self._tick_servers(tab, page, names, expected)
+        known = shown.all_servers | set(shown.members)
 
         def check(text: str) -> None:
             reading.require_operation(text, operation, set(names), known, self._labels)
@@ -157,7 +158,7 @@ class Clicks(Hands):
         session, labels = self._session, self._labels
         session.keep_secret(password)
         expected = f"Upload ISO {form['path']} to {', '.join(servers)}"
-        known = self._tick_servers(tab, Page.ISO_MAINTENANCE, servers, expected)
+        known = self._tick_servers(tab, Page.ISO_MAINTENANCE, servers, expected).all_servers
 
         def check(text: str) -> None:
             named = reading.names_in(text, known)
@@ -293,23 +294,22 @@ class Clicks(Hands):
                 boxes[head["name"]] = row.row.boxes[0].name
         return boxes
 
-    def _tick_servers(self, tab: Tab, page: Page, servers: Sequence[str], expected: str) -> set[str]:
-        """Tick exactly these on a maintenance page; the names of all servers and clusters shown."""
+    def _tick_servers(self, tab: Tab, page: Page, servers: Sequence[str], expected: str) -> Ticks:
+        """Tick exactly these on a maintenance page; what was shown before."""
         wanted = set(servers)
         if not wanted:
             raise NotAnnounced(expected, "no servers are named")
         shown = self._shown(tab, page)
-        servers_shown = set().union(*shown.members.values())
-        if not wanted <= servers_shown:
-            raise NotAnnounced(expected, f"not shown: {', '.join(sorted(wanted - servers_shown))}")
+        if missing := wanted - shown.all_servers:
+            raise NotAnnounced(expected, f"not shown: {', '.join(sorted(missing))}")
         self._untick(tab, page, wanted)
         for name in servers:
             self._set(tab, name, True)
         self._require_ticks(tab, page, lambda ticks: ticks.are_servers(wanted), expected)
-        return shown.names
+        return shown
 
-    def _tick_boxed_cluster(self, tab: Tab, page: Page, names: Sequence[str], expected: str) -> set[str]:
-        """Tick exactly this cluster on a maintenance page; the names of all servers and clusters shown."""
+    def _tick_boxed_cluster(self, tab: Tab, page: Page, names: Sequence[str], expected: str) -> Ticks:
+        """Tick exactly this cluster on a maintenance page; what was shown before."""
         if len(names) != 1:
             raise NotAnnounced(expected, f"it takes one cluster, not {len(names)}")
         (cluster,) = names
@@ -319,7 +319,7 @@ class Clicks(Hands):
         self._untick(tab, page, set())
         self._set(tab, shown.boxes[cluster], True)
         self._require_ticks(tab, page, lambda ticks: ticks.are_cluster(cluster), expected)
-        return shown.names
+        return shown
 
     def _ticks(self, look: Look, page: Page) -> Ticks:
         grids = self._labels.grids

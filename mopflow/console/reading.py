@@ -531,9 +531,8 @@ class Ticks:
     strange: AbstractSet[str]  # ticked check boxes that are neither
 
     @property
-    def names(self) -> set[str]:
-        """Of all clusters and servers."""
-        return {*self.members, *(server for servers in self.members.values() for server in servers)}
+    def all_servers(self) -> set[str]:
+        return {server for servers in self.members.values() for server in servers}
 
     def are_servers(self, wanted: AbstractSet[str]) -> bool:
         """Exactly these servers are ticked; the check box of a cluster may stand for them, if all its servers are."""
