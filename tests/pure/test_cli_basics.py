@@ -62,6 +62,7 @@ def test_steps_has_every_row(capsys: pytest.CaptureFixture[str]) -> None:
         "9.1.2": list(range(1, 7)),
         "10.1.1": [1, 2],
         "10.2": list(range(1, 13)),
+        "11": list(range(1, 6)),
     }
 
 
