@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lab import releases
 from lab.clock import Script
+from lab.files import SCRIPT_DIR, SCRIPTS
 from lab.operations import acted_on
 from lab.state import Act, Action, Role, Server
 
@@ -62,6 +64,14 @@ def live(world: World, name: str, act: Act, by: str) -> Server:
 
 
 def push_scripts(world: World, servers: Sequence[str], by: str) -> None:
+    """They come from the active CMP server; 10.5 and 11.5 have them there only once somebody has copied them.
+
+    What a real one says without them is not documented: refused here.
+    """
+    origin = world.servers[world.last_active[world.primary.name]]
+    if releases.copies_scripts(origin.release) and not _has_scripts(world, origin.name):
+        why = f"there are no upgrade scripts in {SCRIPT_DIR} of {origin.name}"
+        raise world.refuse(why, Act.PUSH_SCRIPTS, None, None, by)
     for name in selection(world, servers, Act.PUSH_SCRIPTS, by):
         action = world.begin(Act.PUSH_SCRIPTS, world.servers[name].cluster, name, by)
         world.run(action, _push(world, action, name))
@@ -69,7 +79,15 @@ def push_scripts(world: World, servers: Sequence[str], by: str) -> None:
 
 def _push(world: World, action: Action, name: str) -> Script:
     yield world.lasting(Act.PUSH_SCRIPTS, name, world.config.durations.push_scripts)
-    world.finish(action, "Success" if world.servers[name].reachable else "Failed")
+    if not world.servers[name].reachable:
+        world.finish(action, "Failed")
+        return
+    world.scripts_pushed.add(name)
+    world.finish(action, "Success")
+
+
+def _has_scripts(world: World, name: str) -> bool:
+    return all(f"{SCRIPT_DIR}/{script}" in world.files[name] for script in SCRIPTS)
 
 
 def reapply(world: World, cluster: str, by: str) -> None:

@@ -24,6 +24,10 @@ def calendar(moment: datetime) -> str:
 
 def done_cell(world: World, action: Action, result: str) -> str:
     """The cell Upgrade Operation after the end; the final full stop comes and goes (Figures 1 and 3)."""
+    if action.by_server:
+        act = "backout" if action.back else "upgrade"
+        how = f"Completed: {act} was completed" if result == "Success" else f"Error: {act} failed"
+        return f"{how} at {calendar(world.wall(world.now()))}"
     how = "Completed Successfully" if result == "Success" else "Failed"
     stop = "." if world.dice(str(action.server), "full stop").random() < 0.5 else ""
     return f"{VERB[action.act]} {how} at {calendar(world.wall(world.now()))}{stop}"
@@ -44,6 +48,8 @@ def operation_cell(world: World, server: str) -> str:
         begin, end = action.work
         share = min(1.0, (world.now() - begin) / (end - begin)) if end > begin else 1.0
         step, percent, what = 18 + int(share * 40), 2 + int(share * 95), VERB[action.act]
+    if action.by_server:
+        return f"{'Backing out' if action.back else 'Upgrading'}: {percent}% (Elapsed Time: {clock})"
     return f"[Step {step}] {percent}% {VERB[action.act]} - {what} (Elapsed Time: {clock})"
 
 
