@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lab import releases
+from lab.faults import Name
 from lab.files import KIT_DIR
 from lab.state import Act, Action, Announced, Cluster, Kind, Kit, Role, Server
 
@@ -199,10 +200,14 @@ def vip_moves(world: World, cluster: Cluster, *, promoted: bool) -> None:
     assert cluster.kind is Kind.CMP
     world.accounts.end(lambda session: bool(cluster.primary) or session.cluster == cluster.name)
     away = world.draw(f"{cluster.name} VIP", Act.FAILOVER).uniform(4.0, 8.0)
-    world.gui_down_until[cluster.name] = world.now() + away
+    if promoted and (minutes := world.faults.minutes(Name.GUI_AWAY, cluster.name)) is not None:
+        world.faults.bites_now(Name.GUI_AWAY, cluster.name)
+        away += 60.0 * minutes
+    world.gui_down_until[cluster.name] = max(world.gui_down_until.get(cluster.name, 0.0), world.now() + away)
     if promoted and cluster.primary:
         forget(world)
         world.rolling_back.clear()
+        world.unseen = {server.name for server in world.servers.values() if not server.reachable}
         if not world.has_director:
             _forget_kit(world)
     for listener in world.gui_changed:

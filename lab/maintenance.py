@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lab import releases
 from lab.clock import Script
 from lab.files import SCRIPT_DIR, SCRIPTS
-from lab.operations import acted_on
+from lab.ha import acted_on, elect
 from lab.state import Act, Action, Role, Server
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def force_standby(world: World, name: str, by: str) -> None:
         if was in (Role.ACTIVE, Role.STANDBY):
             world.set_role(server, Role.FORCED_STANDBY)
         if was is Role.ACTIVE:
-            _elect(world, server.cluster)
+            elect(world, server.cluster)
         world.finish(action, "Success")
 
     world.run(action, script())
@@ -41,19 +41,10 @@ def cancel_force_standby(world: World, name: str, by: str) -> None:
         yield 2.0
         if server.role is Role.FORCED_STANDBY and not acted_on(world, server):
             world.set_role(server, Role.STANDBY)
-            _elect(world, server.cluster)
+            elect(world, server.cluster)
         world.finish(action, "Success")
 
     world.run(action, script())
-
-
-def _elect(world: World, cluster: str) -> None:
-    """HA by itself: a plain Standby takes over where nobody is active; a forced one never does (3.1.4.6)."""
-    if world.active(cluster) is None:
-        servers = [world.servers[n] for n in world.clusters[cluster].servers]
-        ready = [s for s in servers if s.role is Role.STANDBY and s.reachable and not acted_on(world, s)]
-        if ready:
-            world.set_role(ready[0], Role.ACTIVE)
 
 
 def live(world: World, name: str, act: Act, by: str) -> Server:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lab import director, releases, views
+from lab import director, outage, releases, views
 from lab.clock import Script
 from lab.faults import Name
+from lab.ha import INITIATES, acted_on
 from lab.state import Act, Action, Announced, Cluster, Kind, LogEntry, Phase, Role, Server, Severity
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 STRANGE_ALARM = 32300
 IDLE = (Role.STANDBY, Role.FORCED_STANDBY)
-_INITIATES = (Act.INITIATE_UPGRADE, Act.INITIATE_BACKOUT)
 
 
 # --- acts of the Upgrade Manager
@@ -74,7 +74,7 @@ def _why_not(world: World, server: Server, *, back: bool) -> str | None:
         return f"{name} is a Zombie and accepts no action"
     if server.role is not Role.FORCED_STANDBY:
         return f"{name} is not in Force Standby"
-    if any(a.back != back for a in world.running(cluster.name, *_INITIATES)):
+    if any(a.back != back for a in world.running(cluster.name, *INITIATES)):
         return f"an action is running in {cluster.name}: its direction cannot be reversed now"
     if back and not world.on_target(server):
         return f"{name} has no release to go back to"
@@ -106,7 +106,7 @@ def _start_initiate(world: World, act: Act, server: Server, by: str, *, by_serve
 def _busy(world: World, action: Action) -> bool:
     """Another initiate that was accepted earlier is at work on the same server."""
     earlier = world.actions[: world.actions.index(action)]
-    return any(a.server == action.server and a.act in _INITIATES for a in earlier)
+    return any(a.server == action.server and a.act in INITIATES for a in earlier)
 
 
 def _preflight_problem(world: World, action: Action, server: Server) -> str | None:
@@ -131,6 +131,8 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
     lasts = world.config.durations
     preflight = _log(world, action, Phase.PREFLIGHT.value, manual=True)
     yield world.lasting(Act.INITIATE_UPGRADE, f"{server.name} preflight", lasts.preflight)
+    while server.name in world.unseen:  # 3.1.4.4
+        yield 5.0
 
     problem = _preflight_problem(world, action, server)
     if problem is not None:
@@ -147,6 +149,7 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
         return upgrade and world.faults.bites(name, server.name)
 
     fails, zombie = bites(Name.UPGRADE_FAILS), bites(Name.ZOMBIE)
+    stuck = not upgrade and world.faults.bites(Name.BACKOUT_FAILS, server.name)
     broken, hidden = bites(Name.REPLICATION_BROKEN), bites(Name.SSH_UNREACHABLE)
     if upgrade:
         old_primary = bool(world.cluster_of(server.name).primary) and not releases.has_director(
@@ -156,6 +159,7 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
     else:
         minutes = lasts.backout(server.kind, second=action.second, by_server=action.by_server)
     total = world.lasting(action.act, server.name, minutes)
+    outage.threaten(world, action)
     if upgrade:
         world.clock.call_later(min(300.0, total / 2), lambda: _strange(world, server))
 
@@ -181,10 +185,11 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
     yield gone
     action.phase = Phase.AWAY
     world.set_reachable(server, False)
-    if fails or zombie:
-        yield max(0.6 * total - gone, 0.0)
+    if fails or zombie or stuck:
+        yield max((0.5 if stuck else 0.6) * total - gone, 0.0)
         world.set_reachable(server, True)
-        _close(world, long, "Failed", "the upgrade of the server reported errors")
+        what = "backout" if stuck else "upgrade"
+        _close(world, long, "Failed", f"the {what} of the server reported errors")
         _fail(world, action, server, zombie=zombie)
         return
     yield back - gone
@@ -227,12 +232,13 @@ def _done_by_server(world: World, action: Action, server: Server, *, syncs: floa
     world.failed.discard(server.name)
     _come_back(world, server)
     if not action.orphan:
-        server.operation = views.done_cell(world, action, "Success")
+        odd = world.faults.bites(Name.OTHER_STATUS, server.name)
+        server.operation = views.done_cell(world, action, "Odd" if odd else "Success")
     world.finish(action, "Success")
     director.arrived(world, server.cluster)
 
     def in_sync() -> None:
-        if not any(a.server == server.name and a.act in _INITIATES for a in world.actions):
+        if not any(a.server == server.name and a.act in INITIATES for a in world.actions):
             world.set_sync(server, True)
             world.settle()
 
@@ -272,14 +278,6 @@ def _come_back(world: World, server: Server) -> None:
     world.set_role(server, Role.FORCED_STANDBY if forced else Role.STANDBY)
 
 
-def acted_on(world: World, server: Server) -> bool:
-    """The Director has this server in hand, past the preflight."""
-    return any(
-        a.server == server.name and a.act in _INITIATES and a.phase is not Phase.PREFLIGHT
-        for a in world.actions
-    )
-
-
 def _arrange(world: World, cluster: str) -> None:
     """3.1.4.6: in a mixed cluster who is not on the active server's release is in forced standby, else nobody is.
 
@@ -312,6 +310,8 @@ def _failover(world: World, action: Action, name: str) -> Script:
     cluster, takeover = action.cluster, world.servers[action.takeover]
     entry = _log(world, action, name, manual=True, whole=True)
     total = world.lasting(Act.FAILOVER, cluster, world.config.durations.failover)
+    if takeover.kind is Kind.CMP and world.faults.bites(Name.SWITCH_SLOW, cluster):
+        total *= 5
     yield 0.8 * total
     if world.active(cluster) is not takeover:
         _step_down(world, action, takeover)

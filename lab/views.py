@@ -23,10 +23,16 @@ def calendar(moment: datetime) -> str:
 
 
 def done_cell(world: World, action: Action, result: str) -> str:
-    """The cell Upgrade Operation after the end; the final full stop comes and goes (Figures 1 and 3)."""
+    """The cell Upgrade Operation after the end; the final full stop comes and goes (Figures 1 and 3).
+
+    `Odd` is neither Success nor Failed: a text that the document does not know (fault other_status).
+    """
     if action.by_server:
         act = "backout" if action.back else "upgrade"
-        how = f"Completed: {act} was completed" if result == "Success" else f"Error: {act} failed"
+        how = {
+            "Success": f"Completed: {act} was completed",
+            "Odd": f"Completed: {act} was finished with warnings",
+        }.get(result, f"Error: {act} failed")
         return f"{how} at {calendar(world.wall(world.now()))}"
     how = "Completed Successfully" if result == "Success" else "Failed"
     stop = "." if world.dice(str(action.server), "full stop").random() < 0.5 else ""
@@ -147,7 +153,10 @@ def world_json(world: World) -> dict[str, object]:
         row |= {
             "site": cluster.site,
             "segment": cluster.segment,
-            "servers": [{"name": s.name, "role": s.role.value, "release": s.release} for s in servers],
+            "servers": [
+                {"name": s.name, "role": s.role.value, "release": s.release, "images": sorted(s.isos)}
+                for s in servers
+            ],
         }
         clusters.append(row)
     config = world.config

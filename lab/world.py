@@ -95,6 +95,7 @@ class World:
         self.backups_running: set[str] = set()  # servers on which platcfg makes a backup
         self.failed: set[str] = set()  # servers with UPGRADE_OPERATION_FAILED
         self.strange: dict[str, tuple[int, Severity, str]] = {}  # server -> an alarm that no step lists
+        self.unseen: set[str] = set()  # not reached yet by a Director that was promoted meanwhile (3.1.4.4)
         self.rolling_back: set[str] = set()  # clusters whose direction is back
         self.no_traffic: set[str] = set()  # clusters that carry none on the target (fault)
         self.gui_down_until: dict[str, float] = {}
@@ -482,6 +483,8 @@ class World:
         if server.reachable == up:
             return
         server.reachable = up
+        if up:
+            self.unseen.discard(server.name)
         self.flight.write("reachable", server=server.name, up=up)
         for listener in self.reachable_changed:
             listener(server.name, up)

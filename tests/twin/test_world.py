@@ -859,7 +859,9 @@ def test_world_json_says_how_it_began(tmp_path: Path) -> None:
     told = json.loads((tmp_path / "world.json").read_text(encoding="utf-8"))
     assert told["clusters"][0]["primary"] is True
     assert "primary" not in told["clusters"][2]
-    assert told["clusters"][2]["servers"][0] == {"name": "mpe1a", "role": "Active", "release": OLD}
+    assert told["clusters"][2]["servers"][0] == {
+        "name": "mpe1a", "role": "Active", "release": OLD, "images": [image("mpe")],
+    }  # fmt: skip
     assert (told["source"], told["target"], told["seed"], told["speed"]) == (OLD, NEW, 1, 60.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rulebook import Limits, check
 from world_bench import ME, NEW, Bench, assert_sound
 
 from lab.alarms import CATALOGUE
@@ -68,6 +69,7 @@ def upgrade_all(bench: Bench, source: str) -> None:
         bench.to_failover(name)
         bench.world.reapply(f"{name}-cl", ME)
         bench.idle()
+        bench.until(lambda name=name: bench.world.clusters[f"{name}-cl"].traffic, limit=25)  # type: ignore[misc]
         bench.click_upgrade(f"{name}-cl", f"Initiate upgrade {name}a (next)")
         bench.idle()
     assert bench.world.alarms == []
@@ -124,6 +126,7 @@ def back_out_cmps(bench: Bench, source: str) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 def test_there_and_back(source: str) -> None:
     bench = Bench(source=source, kit=False)
+    began = bench.world.snapshot()
     bench.push_scripts()
     world = bench.world
     images = {name: dict(server.isos) for name, server in world.servers.items()}
@@ -143,6 +146,7 @@ def test_there_and_back(source: str) -> None:
     assert all(f"{SCRIPT_DIR}/{script}" in world.files["cmp1a"] for script in SCRIPTS)
     assert world.forced_by_hand == set()
     assert_sound(bench)
+    assert check(bench.flight.events, began, Limits(complete=True, failures_stop=True)) == []
 
 
 def minutes(bench: Bench, server: str) -> list[float]:
