@@ -16,12 +16,14 @@ from mopflow.procedures.table import step
 from mopflow.run import Outcome, carry_out
 from mopflow.site import Autonomy
 from mopflow.system import Role, Stage
+from tests.pure import small_system
 from tests.pure.backouts import (
     ANSWERS,
     BACK,
     NEW,
     OLD,
     UP,
+    OldSystem,
     Places,
     back_out,
     back_out_rows,
@@ -107,7 +109,7 @@ def test_a_configuration_that_nobody_applied_again_is_applied(place: Place) -> N
 def test_a_server_out_of_service_without_a_text_goes_nobody_knows_where(
     new_place: Callable[..., Place],
 ) -> None:
-    place = new_place(late=0.3)
+    place = new_place(late=1.5)
     place.system.finish("mpe-1")
     box = place.system.boxes["mpe-1b"]
     box.role, box.operation = Role.OOS, "n/a"
@@ -148,7 +150,7 @@ def test_no_success_message_is_a_partially_upgraded_cluster(place: Place) -> Non
 
 def test_replication_that_the_log_shows_as_failed_is_not_passed(new_place: Callable[..., Place]) -> None:
     """R9, where the log shows its wait."""
-    place = new_place(late=0.3)
+    place = new_place(late=1.5)
     place.system.finish("mpe-1")
     log = place.system._log
     place.system._log = lambda c, action, h, result: log(  # type: ignore[method-assign]
@@ -168,7 +170,7 @@ def test_alarms_that_stood_before_do_not_keep_the_cluster_on_the_new_release(pla
 
 
 def test_an_alarm_that_comes_with_the_backout_is_looked_at(new_place: Callable[..., Place]) -> None:
-    place = new_place(late=0.3)
+    place = new_place(late=1.5)
     place.system.finish("mpe-1")
 
     def strange(_call: str) -> None:
@@ -181,7 +183,7 @@ def test_an_alarm_that_comes_with_the_backout_is_looked_at(new_place: Callable[.
 
 
 def test_traffic_that_does_not_come_back_is_held(new_place: Callable[..., Place]) -> None:
-    place = new_place(late=0.3)
+    place = new_place(late=1.5)
     place.system.finish("mpe-1")
     traffic = place.system.traffic
 
@@ -223,7 +225,7 @@ def test_a_rollback_without_traffic_is_completed(place: Place) -> None:
 
 
 def test_a_cmp_is_refused_while_an_mpe_is_on_the_target(new_place: Callable[..., Place]) -> None:
-    place = new_place(late=0.3)
+    place = new_place(late=1.5)
     confirm(place, *ANSWERS)
     bring(place.system, "mpe-2", Stage.SWITCHED)
     for scope in ("cmp-2", "cmp-1"):
@@ -268,7 +270,7 @@ def test_a_partially_upgraded_cluster_is_refused(place: Place, what: str) -> Non
 
 
 def test_another_stopped_cluster_lets_nothing_begin(new_place: Callable[..., Place]) -> None:
-    place = new_place(late=0.3)
+    place = new_place(late=1.5)
     place.system.finish("mpe-1")
     place.system.finish("mpe-2")
     place.system.boxes["mpe-2b"].role = Role.ZOMBIE
@@ -350,6 +352,80 @@ def test_everything_in_the_reverse_order(place: Place) -> None:
         skipped = ledger.rows(procedure="12.3.5", events=[Event.SKIPPED])
     assert {row.entry.step for row in skipped} == {6, 7}
     assert "10.5 or 11.5 only" in skipped[0].entry.text
+
+
+@pytest.fixture
+def old(new_place: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A site that came from 10.5."""
+    monkeypatch.setattr(small_system, "SOURCE", "10.5.6_1.1.0")
+    place = new_place()
+    place.site = place.site.model_copy(update={"source": "10.5.6_1.1.0"})
+    place.system = OldSystem(place.site)
+    place.servers = small_system.SmallServers(place.system)
+    return place
+
+
+def primary_alone(place: Place) -> None:
+    """Everything but the primary CMP is on the old release."""
+    for box in place.system.of("cmp-2"):
+        box.release, box.operation, box.prev_release = place.site.source, "n/a", ""
+
+
+def test_the_primary_goes_back_to_10_5_through_both_guis(old: Place) -> None:
+    confirm(old, *ANSWERS)
+    primary_alone(old)
+    with old.house() as house:
+        assert back_out(house, "cmp-1") == {"cmp-1": "done"}
+    assert old.system.sent == [
+        (B, "cmp-1b"),
+        (F, "cmp-1"),
+        (B, "cmp-1a"),
+        ("Cancel Force Standby", "cmp-1a"),
+    ]
+    assert {box.release for box in old.system.of("cmp-1")} == {"10.5.6_1.1.0"}
+    with old.ledger() as ledger:
+        skipped = ledger.rows(procedure="12.3.5", events=[Event.SKIPPED])
+    assert {row.entry.step for row in skipped} == {8}
+    with old.house() as house:
+        back_out_rows(house, "cmp-1")
+        assert house.acts == 0
+
+
+@pytest.mark.parametrize(
+    "cut", ["advance Failover to old version", "operate Backout", "operate Cancel Force Standby"]
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_the_old_gui_the_primary_goes_on(old: Place, cut: str, when: str) -> None:
+    confirm(old, *ANSWERS)
+    primary_alone(old)
+
+    def die(call: str) -> None:
+        if call == cut:
+            raise small_system.Killed
+
+    setattr(old.system, when, die)
+    with old.house() as house, pytest.raises(small_system.Killed):
+        back_out_rows(house, "cmp-1")
+    setattr(old.system, when, lambda _call: None)
+    with old.house() as house:
+        back_out_rows(house, "cmp-1")
+    assert old.system.sent == [
+        (B, "cmp-1b"),
+        (F, "cmp-1"),
+        (B, "cmp-1a"),
+        ("Cancel Force Standby", "cmp-1a"),
+    ]
+
+
+def test_a_standby_that_was_forced_and_not_upgraded_is_released(old: Place) -> None:
+    """6.1.1/9 was done and nothing more: 12.3.5/7 is all that is needed."""
+    primary_alone(old)
+    for box in old.system.of("cmp-1"):
+        box.release, box.operation, box.prev_release = old.site.source, "n/a", ""
+    old.system.boxes["cmp-1b"].role = Role.FORCED_STANDBY
+    with old.house() as house:
+        back_out_rows(house, "cmp-1")
+    assert old.system.sent == [("Cancel Force Standby", "cmp-1b")]
 
 
 # turning round
@@ -446,7 +522,7 @@ def test_failed_over_back_and_not_proven_lets_no_other_cluster_fail_over(
     new_place: Callable[..., Place],
 ) -> None:
     """R4 over both directions."""
-    place = new_place(late=0.3)
+    place = new_place(late=1.5)
     place.system.finish("mpe-1")
     bring(place.system, "mpe-2", Stage.FIRST_DONE)
     with place.house() as house:

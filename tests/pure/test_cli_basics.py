@@ -58,11 +58,20 @@ def test_steps_has_every_row(capsys: pytest.CaptureFixture[str]) -> None:
         "4.6.3.2": list(range(1, 7)),
         "4.6.4": [1, 2, 3, 4],
         "4.6.5": list(range(1, 16)),
+        "6.1.1": list(range(1, 24)),
+        "6.1.2": list(range(1, 7)),
+        "7.1.1": list(range(1, 24)),
+        "7.1.2": list(range(1, 7)),
+        "8.1.1": list(range(1, 22)),
+        "8.1.2": list(range(1, 7)),
         "9.1.1": list(range(1, 21)),
         "9.1.2": list(range(1, 7)),
         "10.1.1": [1, 2],
         "10.2": list(range(1, 13)),
         "11": list(range(1, 6)),
+        "12.3.3": list(range(1, 8)),
+        "12.3.4": list(range(1, 5)),
+        "12.3.5": list(range(1, 10)),
     }
 
 

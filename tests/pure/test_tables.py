@@ -17,6 +17,7 @@ from mopflow.system import Severity
 PREPARATION = {"4.1": 2, "4.5": 4, "4.6.2": 6, "4.6.3.1": 1, "4.6.3.2": 6, "4.6.4": 4, "4.6.5": 15}
 CMP_ROWS = {"6.1.1": 23, "6.1.2": 6, "7.1.1": 23, "7.1.2": 6, "8.1.1": 21, "8.1.2": 6}
 ROWS = {**PREPARATION, **CMP_ROWS, "9.1.1": 20, "9.1.2": 6, "10.1.1": 2, "10.2": 12, "11": 5}
+ROWS |= {"12.3.3": 7, "12.3.4": 4, "12.3.5": 9}
 STEPS = [row for procedure in PROCEDURES.values() for row in procedure.steps]
 
 # every alarm number that the document prints for a row; a list of the next page belongs to the row before it
@@ -74,6 +75,7 @@ BACKOUT_PRINTED = {
 }
 MINUTES = {"6.1.1/10": 40, "6.1.1/21": 40, "7.1.1/10": 40, "7.1.1/21": 40, "8.1.1/11": 30, "8.1.1/18": 30}
 MINUTES |= {"6.1.2/2": 30, "7.1.2/2": 30, "8.1.2/2": 30}
+MINUTES |= {"12.3.3/2": 40, "12.3.3/5": 35, "12.3.4/2": 40, "12.3.5/2": 40, "12.3.5/6": 30, "12.3.5/8": 40}
 MINUTES |= {"9.1.1/10": 30, "9.1.1/12": 1, "9.1.1/17": 30, "9.1.2/2": 30, "10.2/3": 40, "10.2/9": 40}
 SSH = {"6.1.1/7", "6.1.1/18", "7.1.1/6", "7.1.1/18", "8.1.1/7", "8.1.1/9"}
 SSH |= {"9.1.1/4", "9.1.1/8", "4.5/4", "4.6.2/2", "4.6.2/3", "4.6.2/4", "4.6.3.1/1", "4.6.3.2/4", "4.6.3.2/6"}
@@ -97,6 +99,9 @@ ACTS = {  # rows that change the system
     "10.1.1": {1},
     "10.2": {1, 3, 4, 5, 7, 8, 9, 10},
     "11": set(),
+    "12.3.3": {2, 3, 4, 5},
+    "12.3.4": {2, 3, 4},
+    "12.3.5": {2, 3, 4, 6, 7, 8},
 }
 
 
@@ -115,7 +120,8 @@ def test_procedures() -> None:
 
 @pytest.mark.parametrize("row", STEPS, ids=lambda row: row.key)
 def test_expected_alarms(row: Step) -> None:
-    assert row.expects == PRINTED.get(row.key, [])
+    _, backout = BACKOUT_PRINTED.get(row.key, (None, []))
+    assert row.expects == PRINTED.get(row.key, sorted(backout))
     lists = row.alarms
     for number in lists.during | lists.after:
         assert number in CATALOGUE
@@ -159,7 +165,7 @@ def test_every_act_can_be_judged_after_a_lost_answer(row: Step) -> None:
         if leg.act is not None:
             assert leg.trace is not None
         if leg.settled is not None:
-            assert leg.deadline is DeadlineKind.INITIATE_UPGRADE
+            assert leg.deadline in (DeadlineKind.INITIATE_UPGRADE, DeadlineKind.INITIATE_BACKOUT)
             assert leg.mark is not None
         if leg.no_is_an_answer:
             assert leg.act is None
@@ -176,11 +182,14 @@ def test_who_takes_which_place() -> None:
         "10.2/3": [Slot.START],
         "10.2/9": [Slot.START],
         "10.2/10": [Slot.FAILOVER],  # one re-apply at a time (R4)
+        "12.3.3/2": [Slot.START],
+        "12.3.3/4": [Slot.FAILOVER],
+        "12.3.3/5": [Slot.START],
     }
 
 
 def test_autonomy() -> None:
-    """CMP switches and the first failover of a segment are asked for; the rollback of R11 never is."""
+    """CMP switches, the first failover of a segment and every backout are asked for; the rollback of R11 never is."""
     special = {
         (row.key, leg.name): leg.autonomy
         for row in STEPS
@@ -195,6 +204,12 @@ def test_autonomy() -> None:
         ("10.2/4", ""): AutonomyKind.FIRST_FAILOVER,
         ("10.2/7", "rollback"): AutonomyKind.ROLLBACK,
         ("10.2/8", "reapply"): AutonomyKind.ROLLBACK,
+        **{
+            (row.key, leg.name): AutonomyKind.BACKOUT
+            for row in STEPS
+            for leg in row.legs
+            if row.procedure.startswith("12.") and leg.act is not None
+        },
     }
 
 
