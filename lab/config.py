@@ -20,9 +20,6 @@ from pydantic import (
 
 from lab.state import Kind, Role
 
-PER_KIND_UPGRADE = {Kind.CMP: 30.0, Kind.MPE: 40.0, Kind.MPE_LI: 40.0, Kind.MRA: 40.0}
-PER_KIND_BACKOUT = {Kind.CMP: 40.0, Kind.MPE: 38.0, Kind.MPE_LI: 38.0, Kind.MRA: 38.0}
-
 
 class ConfigError(ValueError):
     """TWIN.yaml or the environment cannot be used; the text names place and remedy."""
@@ -103,6 +100,9 @@ class ServerConfig(_Model):
     port: int = Field(default=0, ge=0, le=65535)  # 0 = choose
     role: Role
     release: str | None = None  # None = source
+    prev_release: str | None = (
+        None  # None = the source on a server of another release, else that of a new server
+    )
     images: tuple[str, ...] = ()  # file names in /var/TKLC/upgrade
 
     @field_validator("role")
@@ -165,11 +165,21 @@ class Durations(_Model):
     system_backup: float = Field(default=2.0, gt=0)
     pmac_add: float = Field(default=2.0, gt=0)  # one image into the repository of PM&C
 
-    def upgrade(self, kind: Kind) -> float:
-        return self.initiate_upgrade.get(kind, PER_KIND_UPGRADE[kind])
+    def upgrade(self, kind: Kind, *, old_primary: bool = False) -> float:
+        """`old_primary`: a server of the primary CMP that comes from 10.5 or 11.5."""
+        usual = (
+            30.0 if kind is Kind.CMP and not old_primary else 40.0
+        )  # 6.1.1/10+21, 6.1.2/2, 9.1.1/10, 10.2/3
+        return self.initiate_upgrade.get(kind, usual)
 
-    def backout(self, kind: Kind) -> float:
-        return self.initiate_backout.get(kind, PER_KIND_BACKOUT[kind])
+    def backout(self, kind: Kind, *, second: bool = False, by_server: bool = False) -> float:
+        """`by_server`: in System Maintenance of 10.5 or 11.5."""
+        usual = 40.0  # 12.3.3/2, 12.3.4/2, 12.3.5/2+8
+        if by_server:
+            usual = 30.0  # 12.3.5/6
+        elif second and kind is not Kind.CMP:
+            usual = 35.0  # 12.3.3/5
+        return self.initiate_backout.get(kind, usual)
 
 
 class TwinConfig(_Model):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lab import releases
+from lab.faults import Name
 from lab.files import KIT_DIR
 from lab.state import Act, Action, Announced, Cluster, Kind, Kit, Role, Server
 
@@ -37,11 +39,15 @@ def up_to_date(world: World, server: str) -> str:
     it = world.servers[server]
     if it.role in (Role.ZOMBIE, Role.OFFLINE):
         return "N/A"
+    if world.target is None and not releases.has_director(world.config.source):
+        return "n/a"  # a Director that has just come with the upgrade (7.1.1/19)
     return "Y" if world.target is None or it.release == world.target else "N"
 
 
 def printed_role(world: World, server: str) -> str:
     it = world.servers[server]
+    if not world.has_director:
+        return "Force Standby" if it.role is Role.FORCED_STANDBY else it.role.value
     mixed = it.release != world.mate(server).release
     if it.role is Role.FORCED_STANDBY and mixed and not world.config.print_forced_standby:
         return Role.STANDBY.value
@@ -181,6 +187,11 @@ def forget(world: World, *, spare: Action | None = None) -> None:
         action.orphan = action is not spare
 
 
+def _forget_kit(world: World) -> None:
+    """The choice lies in the database of the new release; what comes up after another upgrade says Install Kit."""
+    world.current_iso, world.current_label, world.target = None, "", None
+
+
 def vip_moves(world: World, cluster: Cluster, *, promoted: bool) -> None:
     """The active server of a CMP cluster has come or gone: its sessions die; a promoted Director knows nothing.
 
@@ -189,9 +200,15 @@ def vip_moves(world: World, cluster: Cluster, *, promoted: bool) -> None:
     assert cluster.kind is Kind.CMP
     world.accounts.end(lambda session: bool(cluster.primary) or session.cluster == cluster.name)
     away = world.draw(f"{cluster.name} VIP", Act.FAILOVER).uniform(4.0, 8.0)
-    world.gui_down_until[cluster.name] = world.now() + away
+    if promoted and (minutes := world.faults.minutes(Name.GUI_AWAY, cluster.name)) is not None:
+        world.faults.bites_now(Name.GUI_AWAY, cluster.name)
+        away += 60.0 * minutes
+    world.gui_down_until[cluster.name] = max(world.gui_down_until.get(cluster.name, 0.0), world.now() + away)
     if promoted and cluster.primary:
         forget(world)
         world.rolling_back.clear()
+        world.unseen = {server.name for server in world.servers.values() if not server.reachable}
+        if not world.has_director:
+            _forget_kit(world)
     for listener in world.gui_changed:
         listener(cluster.name)

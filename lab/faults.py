@@ -15,7 +15,7 @@ from lab import standing
 from lab.config import ConfigError
 from lab.errors import Refused
 from lab.files import UPGRADE_DIR, File
-from lab.state import Act, Announced, Fate, Server
+from lab.state import Act, Announced, Fate, Kind, Server
 
 if TYPE_CHECKING:
     from lab.world import World
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 class Name(StrEnum):
     UPGRADE_FAILS = "upgrade_fails"  # at 60 % of an initiate_upgrade; the old release comes back
+    BACKOUT_FAILS = "backout_fails"  # half way through an initiate_backout; the server stays on its release
+    OTHER_STATUS = "other_status"  # what 10.5 and 11.5 say at the end is not `upgrade was completed`
+    SWITCH_SLOW = "switch_slow"  # the N-th change of the active server of a CMP cluster takes 5 times as long
+    GUI_AWAY = "gui_away"  # after the first such change the GUI stays away N minutes more
+    CMP_FAILS_OVER = (
+        "cmp_fails_over"  # its active server dies in the N-th minute of an initiate in any cluster
+    )
     ZOMBIE = "zombie"  # an initiate_upgrade ends with the server as Zombie
     NO_TRAFFIC = "no_traffic"  # after a failover to the target, until failed back and re-applied
     REPLICATION_BROKEN = "replication_broken"  # after an initiate_upgrade: Sync Broken, the wait fails
@@ -47,13 +54,13 @@ class Name(StrEnum):
     # these stand from the start, for N minutes of the twin, or to its end when no N is given (* always)
     SERVER_DOWN = "server_down"  # the server cannot be reached, and the console shows it Offline
     STANDING_ALARM = "standing_alarm"  # an alarm on the server that no step lists
-    WRONG_PASSWORD = "wrong_password"  # its sshd refuses the right password of admusr
+    WRONG_PASSWORD = "wrong_password"  # its sshd refuses the right password of admusr (10.5: root)
     HOST_KEY_CHANGED = "host_key_changed"  # known_hosts has another key of the server *
     NTP_UNREACHABLE = "ntp_unreachable"  # no NTP server answers it, none is selected
     NTP_OFFSET = "ntp_offset"  # its selected time server is 412 ms off
     CLOCK_OFF = "clock_off"  # its clock is 5 minutes ahead
     HWCLOCK_OFF = "hwclock_off"  # its BIOS clock is an hour ahead (until hwclock --systohc)
-    PASSWORD_EXPIRES = "password_expires"  # the password of admusr expires in three days *
+    PASSWORD_EXPIRES = "password_expires"  # the password of admusr (10.5: root) expires in three days *
     NETBACKUP = "netbackup"  # Veritas NetBackup is installed *
     DISK_FULL = "disk_full"  # at 99 % of an image's transfer, until what arrived of it is removed
     CONNECTION_CUT = (
@@ -75,8 +82,9 @@ _AT_SERVER = {
     Name.HOST_KEY_CHANGED, Name.NTP_UNREACHABLE, Name.NTP_OFFSET, Name.CLOCK_OFF, Name.HWCLOCK_OFF,
     Name.PASSWORD_EXPIRES, Name.NETBACKUP, Name.RCS_FAILS, Name.PASSWD_REFUSES, Name.LOGIN_FAILS_AFTER,
     Name.DISK_FULL, Name.CONNECTION_CUT, Name.CORRUPT_TRANSFER, Name.STRAY_FILE, Name.BACKUP_MISSING,
-    Name.BACKUP_EMPTY, Name.BACKUP_CUT, Name.PLATCFG_OTHER_MENU,
+    Name.BACKUP_EMPTY, Name.BACKUP_CUT, Name.PLATCFG_OTHER_MENU, Name.BACKOUT_FAILS, Name.OTHER_STATUS,
 }  # fmt: skip
+_AT_CMP = {Name.SWITCH_SLOW, Name.GUI_AWAY, Name.CMP_FAILS_OVER}
 _AT_GUI = {Name.LOGIN_REFUSED}
 _AT_PMAC = {
     Name.PMAC_ADD_FAILS, Name.PMAC_LOGIN_REFUSED, Name.PMAC_FULL, Name.PMAC_NO_ROOM, Name.PMAC_OLD_FILES,
@@ -132,6 +140,8 @@ class Faults:
             return ["pmac"] if self._world.pmac is not None else []
         if name in _AT_GUI:
             return ["gui"]
+        if name in _AT_CMP:
+            return [c.name for c in self._world.clusters.values() if c.kind is Kind.CMP]
         return list(self._world.servers if name in _AT_SERVER else self._world.clusters)
 
     def _bite(self, fault: _Fault) -> None:
@@ -149,6 +159,18 @@ class Faults:
                     self._bite(fault)
                     hit = True
         return hit
+
+    def minutes(self, name: Name, where: str) -> int | None:
+        """The N of a fault that counts minutes and has not bitten yet; `bites_now` says that it does."""
+        waiting = [f for f in self._all if f.name is name and f.where == where and not f.bitten]
+        return waiting[0].n if waiting else None
+
+    def bites_now(self, name: Name, where: str) -> None:
+        """The first of these that has not bitten yet."""
+        for fault in self._all:
+            if fault.name is name and fault.where == where and not fault.bitten:
+                self._bite(fault)
+                return
 
     def stands(self, name: Name, where: str) -> bool:
         """Is it so now? From the start for N minutes of the twin, or to the end when no N is given."""

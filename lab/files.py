@@ -20,8 +20,10 @@ from lab.flight import FlightRecord
 
 UPGRADE_DIR = "/var/TKLC/upgrade"  # one image of the server's own type lies here (3.1.4.2, R10)
 KIT_DIR = "/var/camiant/iso"  # where the Upgrade Director looks for kits (9.1.1 step 8)
+SCRIPT_DIR = "/opt/camiant/bin"  # where the scripts of the target's image are copied to (6.1.1/7)
+SCRIPTS = ("policyUpgrade.pl", "qpSSHKeyProv.pl", "policyUpgradeHelper.pl")  # names are made up
 BASE_DIRS = (
-    "/root", "/home/admusr", "/tmp", "/etc", "/opt/camiant/bin", UPGRADE_DIR, "/var/TKLC/log/upgrade",
+    "/root", "/home/admusr", "/tmp", "/etc", SCRIPT_DIR, UPGRADE_DIR, "/var/TKLC/log/upgrade",
     "/var/TKLC/log/syscheck", KIT_DIR, "/var/camiant/log", "/var/camiant/backup/local_archive/serverbackup",
     "/var/camiant/backup/local_archive/systembackup",
 )  # fmt: skip

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 def select_iso(world: World, path: str, by: str) -> None:
+    if not world.has_director:
+        raise world.refuse("there is no Upgrade Manager", Act.SELECT_ISO, None, None, by)
     kit = next((kit for kit in world.kits() if kit.path == path), None)
     if kit is None:
         raise world.refuse(f"there is no upgrade kit at {path}", Act.SELECT_ISO, None, None, by)
@@ -47,7 +49,7 @@ def upload_iso(
     problem: str | None = None
     if origin is None or not origin.reachable:
         problem = f"no connection to {host}"
-    elif not world.unix[origin.name].is_right(user, password):
+    elif not world.may_log_in(origin, user, password):
         problem = f"{host} refused the login of {user}"
     elif not path.endswith(".iso") or path not in world.files[origin.name]:
         problem = f"{path} is not an image on {host}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lab import releases
 from lab.clock import Script
-from lab.operations import acted_on
+from lab.files import SCRIPT_DIR, SCRIPTS
+from lab.ha import acted_on, elect
 from lab.state import Act, Action, Role, Server
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def force_standby(world: World, name: str, by: str) -> None:
         if was in (Role.ACTIVE, Role.STANDBY):
             world.set_role(server, Role.FORCED_STANDBY)
         if was is Role.ACTIVE:
-            _elect(world, server.cluster)
+            elect(world, server.cluster)
         world.finish(action, "Success")
 
     world.run(action, script())
@@ -39,19 +41,10 @@ def cancel_force_standby(world: World, name: str, by: str) -> None:
         yield 2.0
         if server.role is Role.FORCED_STANDBY and not acted_on(world, server):
             world.set_role(server, Role.STANDBY)
-            _elect(world, server.cluster)
+            elect(world, server.cluster)
         world.finish(action, "Success")
 
     world.run(action, script())
-
-
-def _elect(world: World, cluster: str) -> None:
-    """HA by itself: a plain Standby takes over where nobody is active; a forced one never does (3.1.4.6)."""
-    if world.active(cluster) is None:
-        servers = [world.servers[n] for n in world.clusters[cluster].servers]
-        ready = [s for s in servers if s.role is Role.STANDBY and s.reachable and not acted_on(world, s)]
-        if ready:
-            world.set_role(ready[0], Role.ACTIVE)
 
 
 def live(world: World, name: str, act: Act, by: str) -> Server:
@@ -62,6 +55,14 @@ def live(world: World, name: str, act: Act, by: str) -> Server:
 
 
 def push_scripts(world: World, servers: Sequence[str], by: str) -> None:
+    """They come from the active CMP server; 10.5 and 11.5 have them there only once somebody has copied them.
+
+    What a real one says without them is not documented: refused here.
+    """
+    origin = world.servers[world.last_active[world.primary.name]]
+    if releases.copies_scripts(origin.release) and not _has_scripts(world, origin.name):
+        why = f"there are no upgrade scripts in {SCRIPT_DIR} of {origin.name}"
+        raise world.refuse(why, Act.PUSH_SCRIPTS, None, None, by)
     for name in selection(world, servers, Act.PUSH_SCRIPTS, by):
         action = world.begin(Act.PUSH_SCRIPTS, world.servers[name].cluster, name, by)
         world.run(action, _push(world, action, name))
@@ -69,7 +70,15 @@ def push_scripts(world: World, servers: Sequence[str], by: str) -> None:
 
 def _push(world: World, action: Action, name: str) -> Script:
     yield world.lasting(Act.PUSH_SCRIPTS, name, world.config.durations.push_scripts)
-    world.finish(action, "Success" if world.servers[name].reachable else "Failed")
+    if not world.servers[name].reachable:
+        world.finish(action, "Failed")
+        return
+    world.scripts_pushed.add(name)
+    world.finish(action, "Success")
+
+
+def _has_scripts(world: World, name: str) -> bool:
+    return all(f"{SCRIPT_DIR}/{script}" in world.files[name] for script in SCRIPTS)
 
 
 def reapply(world: World, cluster: str, by: str) -> None:

@@ -6,19 +6,20 @@ Sources: 3.1.4.2 (preflight, upgrade, wait for replication), the logs of 3.1.1 a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lab import director, views
+from lab import director, outage, releases, views
 from lab.clock import Script
 from lab.faults import Name
-from lab.state import Act, Action, Announced, Kind, LogEntry, Phase, Role, Server, Severity
+from lab.ha import INITIATES, acted_on
+from lab.state import Act, Action, Announced, Cluster, Kind, LogEntry, Phase, Role, Server, Severity
 
 if TYPE_CHECKING:
     from lab.world import World
 
 STRANGE_ALARM = 32300
 IDLE = (Role.STANDBY, Role.FORCED_STANDBY)
-_INITIATES = (Act.INITIATE_UPGRADE, Act.INITIATE_BACKOUT)
 
 
 # --- acts of the Upgrade Manager
@@ -34,12 +35,11 @@ def perform(world: World, announced: Announced, by: str) -> None:
             raise refuse(f"{name} is a Zombie and accepts no action")
     if any(a.back != announced.back for a in world.running(cluster, *director.DIRECTED)):
         raise refuse(f"an action is running in {cluster}: its direction cannot be reversed now")
-    if announced.back and world.clusters[cluster].kind is Kind.CMP:
-        ahead = sorted(
-            {s.cluster for s in world.servers.values() if s.kind is not Kind.CMP and world.on_target(s)}
-        )
-        if ahead:
-            raise refuse(f"{cluster} cannot be backed out: still upgraded: {', '.join(ahead)}")
+    if not world.has_director:
+        raise refuse("the Upgrade Director is not active any more")  # a dialog from before the switch
+    ahead = _still_upgraded(world, world.clusters[cluster]) if announced.back else None
+    if ahead is not None:
+        raise refuse(ahead)
     director.turn(world, cluster, back=announced.back)
     if announced.act is Act.FAILOVER:
         _start_failover(world, announced, by)
@@ -49,9 +49,54 @@ def perform(world: World, announced: Announced, by: str) -> None:
     world.settle()
 
 
-def _start_initiate(world: World, act: Act, server: Server, by: str) -> None:
+def initiate_by_server(world: World, servers: Sequence[str], act: Act, by: str) -> None:
+    """Start Upgrade and Backout of System Maintenance in 10.5 and 11.5 (6.1.1/10, 12.3.5/6): all of them, or none.
+
+    That they work on a server in forced standby only, and are refused else, is an assumption: the document says
+    no more than that the server is in Force Standby. It stays so until somebody cancels it or switches.
+    """
+    back = act is Act.INITIATE_BACKOUT
+    for name in servers:
+        why = _why_not(world, world.servers[name], back=back)
+        if why is not None:
+            raise world.refuse(why, act, world.servers[name].cluster, name, by)
+    for name in servers:
+        world.forced_by_hand.add(name)
+        _start_initiate(world, act, world.servers[name], by, by_server=True)
+    world.settle()
+
+
+def _why_not(world: World, server: Server, *, back: bool) -> str | None:
+    name, cluster = server.name, world.cluster_of(server.name)
+    if world.has_director:
+        return "the Upgrade Manager does this"
+    if server.role is Role.ZOMBIE:
+        return f"{name} is a Zombie and accepts no action"
+    if server.role is not Role.FORCED_STANDBY:
+        return f"{name} is not in Force Standby"
+    if any(a.back != back for a in world.running(cluster.name, *INITIATES)):
+        return f"an action is running in {cluster.name}: its direction cannot be reversed now"
+    if back and not world.on_target(server):
+        return f"{name} has no release to go back to"
+    if not back and world.on_target(server):
+        return f"{name} runs {server.release} already"
+    return _still_upgraded(world, cluster) if back else None
+
+
+def _still_upgraded(world: World, cluster: Cluster) -> str | None:
+    """Why a CMP cluster is not backed out (12.3.1.3), None = it may be."""
+    if cluster.kind is not Kind.CMP:
+        return None
+    ahead = sorted(
+        {s.cluster for s in world.servers.values() if s.kind is not Kind.CMP and world.on_target(s)}
+    )
+    return f"{cluster.name} cannot be backed out: still upgraded: {', '.join(ahead)}" if ahead else None
+
+
+def _start_initiate(world: World, act: Act, server: Server, by: str, *, by_server: bool = False) -> None:
     back = act is Act.INITIATE_BACKOUT
     action = world.begin(act, server.cluster, server.name, by, back=back)
+    action.by_server = by_server
     action.goal = director.release_before(world, server) if back else (world.target or world.config.target)
     action.second = world.mate(server.name).release == action.goal
     action.phase = Phase.PREFLIGHT
@@ -61,7 +106,7 @@ def _start_initiate(world: World, act: Act, server: Server, by: str) -> None:
 def _busy(world: World, action: Action) -> bool:
     """Another initiate that was accepted earlier is at work on the same server."""
     earlier = world.actions[: world.actions.index(action)]
-    return any(a.server == action.server and a.act in _INITIATES for a in earlier)
+    return any(a.server == action.server and a.act in INITIATES for a in earlier)
 
 
 def _preflight_problem(world: World, action: Action, server: Server) -> str | None:
@@ -75,6 +120,8 @@ def _preflight_problem(world: World, action: Action, server: Server) -> str | No
         return None
     if not server.in_sync:
         return f"replication of {server.name} is broken"
+    if releases.needs_scripts(server.release) and server.name not in world.scripts_pushed:
+        return f"the upgrade scripts were not pushed to {server.name}"
     return world.image_problem(server)
 
 
@@ -84,6 +131,8 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
     lasts = world.config.durations
     preflight = _log(world, action, Phase.PREFLIGHT.value, manual=True)
     yield world.lasting(Act.INITIATE_UPGRADE, f"{server.name} preflight", lasts.preflight)
+    while server.name in world.unseen:  # 3.1.4.4
+        yield 5.0
 
     problem = _preflight_problem(world, action, server)
     if problem is not None:
@@ -100,9 +149,17 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
         return upgrade and world.faults.bites(name, server.name)
 
     fails, zombie = bites(Name.UPGRADE_FAILS), bites(Name.ZOMBIE)
+    stuck = not upgrade and world.faults.bites(Name.BACKOUT_FAILS, server.name)
     broken, hidden = bites(Name.REPLICATION_BROKEN), bites(Name.SSH_UNREACHABLE)
-    minutes = lasts.upgrade(server.kind) if upgrade else lasts.backout(server.kind)
+    if upgrade:
+        old_primary = bool(world.cluster_of(server.name).primary) and not releases.has_director(
+            world.config.source
+        )
+        minutes = lasts.upgrade(server.kind, old_primary=old_primary)
+    else:
+        minutes = lasts.backout(server.kind, second=action.second, by_server=action.by_server)
     total = world.lasting(action.act, server.name, minutes)
+    outage.threaten(world, action)
     if upgrade:
         world.clock.call_later(min(300.0, total / 2), lambda: _strange(world, server))
 
@@ -118,6 +175,8 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
 
     action.phase = Phase.DOWN
     action.work = (world.now(), world.now() + total)
+    if action.by_server:
+        world.set_sync(server, False)  # the Sync Broken mark of 6.1.1/11
     if hidden:
         world.set_reachable(server, False)
     share = lasts.reboot_fraction
@@ -126,10 +185,11 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
     yield gone
     action.phase = Phase.AWAY
     world.set_reachable(server, False)
-    if fails or zombie:
-        yield max(0.6 * total - gone, 0.0)
+    if fails or zombie or stuck:
+        yield max((0.5 if stuck else 0.6) * total - gone, 0.0)
         world.set_reachable(server, True)
-        _close(world, long, "Failed", "the upgrade of the server reported errors")
+        what = "backout" if stuck else "upgrade"
+        _close(world, long, "Failed", f"the {what} of the server reported errors")
         _fail(world, action, server, zombie=zombie)
         return
     yield back - gone
@@ -139,6 +199,9 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
     yield total - back
     _close(world, long, "Success")
 
+    if action.by_server:
+        _done_by_server(world, action, server, syncs=None if broken else dice.uniform(9.0, 40.0))
+        return
     action.phase = Phase.SYNC
     wait = _log(world, action, Phase.SYNC.value, parent=parent)
     if broken:
@@ -163,6 +226,26 @@ def _initiate(world: World, action: Action, server: Server) -> Script:
     director.arrived(world, server.cluster)
 
 
+def _done_by_server(world: World, action: Action, server: Server, *, syncs: float | None) -> None:
+    """The cell says Completed at once; replication follows `syncs` seconds later, or never (6.1.1/11)."""
+    world.set_reachable(server, True)
+    world.failed.discard(server.name)
+    _come_back(world, server)
+    if not action.orphan:
+        odd = world.faults.bites(Name.OTHER_STATUS, server.name)
+        server.operation = views.done_cell(world, action, "Odd" if odd else "Success")
+    world.finish(action, "Success")
+    director.arrived(world, server.cluster)
+
+    def in_sync() -> None:
+        if not any(a.server == server.name and a.act in INITIATES for a in world.actions):
+            world.set_sync(server, True)
+            world.settle()
+
+    if syncs is not None:
+        world.clock.call_later(syncs, in_sync)
+
+
 def _strange(world: World, server: Server) -> None:
     if world.faults.bites(Name.CRITICAL_ALARM, server.name):
         text = "A process of the platform failed unexpectedly."
@@ -177,6 +260,8 @@ def _fail(world: World, action: Action, server: Server, *, zombie: bool = False)
         world.set_role(server, Role.ZOMBIE)
     else:
         _come_back(world, server)
+        if action.by_server:
+            world.set_sync(server, True)
     if not action.orphan:
         server.operation = views.done_cell(world, action, "Failed")
     world.finish(action, "Failed")
@@ -193,16 +278,13 @@ def _come_back(world: World, server: Server) -> None:
     world.set_role(server, Role.FORCED_STANDBY if forced else Role.STANDBY)
 
 
-def acted_on(world: World, server: Server) -> bool:
-    """The Director has this server in hand, past the preflight."""
-    return any(
-        a.server == server.name and a.act in _INITIATES and a.phase is not Phase.PREFLIGHT
-        for a in world.actions
-    )
-
-
 def _arrange(world: World, cluster: str) -> None:
-    """3.1.4.6: in a mixed cluster who is not on the active server's release is in forced standby, else nobody is."""
+    """3.1.4.6: in a mixed cluster who is not on the active server's release is in forced standby, else nobody is.
+
+    The Director does that; 10.5 and 11.5 have none.
+    """
+    if not world.has_director:
+        return
     first, second = (world.servers[n] for n in world.clusters[cluster].servers)
     mixed, active = first.release != second.release, world.active(cluster)
     for server in (first, second):
@@ -228,6 +310,8 @@ def _failover(world: World, action: Action, name: str) -> Script:
     cluster, takeover = action.cluster, world.servers[action.takeover]
     entry = _log(world, action, name, manual=True, whole=True)
     total = world.lasting(Act.FAILOVER, cluster, world.config.durations.failover)
+    if takeover.kind is Kind.CMP and world.faults.bites(Name.SWITCH_SLOW, cluster):
+        total *= 5
     yield 0.8 * total
     if world.active(cluster) is not takeover:
         _step_down(world, action, takeover)
@@ -259,8 +343,8 @@ def _step_down(world: World, action: Action, takeover: Server) -> None:
     if former is None or former is takeover:
         return
     switched = action.act is Act.SWITCH_FORCE_STANDBY
-    if switched:
-        world.forced_by_hand.add(former.name)
+    if switched and former.release == takeover.release:
+        world.forced_by_hand.add(former.name)  # in a mixed cluster the Director has it in hand
     forced = (
         switched or former.release != takeover.release or not takeover.reachable or takeover.role is Role.OOS
     )
@@ -287,7 +371,7 @@ def _log(
     world: World, action: Action, name: str, *, parent: int = 0, manual: bool = False, whole: bool = False
 ) -> LogEntry | None:
     """A line of the log; None when the Director that would write it is no longer active (3.1.4.4)."""
-    if action.orphan or action.cluster is None:
+    if action.orphan or action.by_server or action.cluster is None or not world.has_director:
         return None
     hostname = action.cluster if whole or action.server is None else action.server
     return world.add_log(

@@ -70,11 +70,12 @@ def _alarm_goes(world: World, name: str) -> None:
 
 
 def _expire(tree: FileTree, today: int) -> None:
-    """admusr changed its password so long ago that three days are left."""
+    """admusr (10.5: root) changed its password so long ago that three days are left."""
     days = f"{today + EXPIRES_IN - _AGED}:0:{_AGED}:7:::"
     text = tree.read(SHADOW).decode() if SHADOW in tree else _ACCOUNTS
+    who = "admusr" if "\nadmusr:" in f"\n{text}" else "root"
     lines = []
     for line in text.splitlines():
         name, field, *_ = line.split(":")
-        lines.append(f"{name}:{field}:{days}" if name == "admusr" else line)
+        lines.append(f"{name}:{field}:{days}" if name == who else line)
     tree.write(SHADOW, "".join(f"{line}\n" for line in lines).encode(), mode=0o400, quiet=True)

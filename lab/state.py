@@ -156,6 +156,7 @@ class Action:
     takeover: str | None = None  # a failover: who becomes Active
     phase: Phase | None = None  # an initiate
     work: tuple[float, float] = (0.0, 0.0)  # twin seconds: begin and expected end of the long part
+    by_server: bool = False  # an initiate in System Maintenance of 10.5 or 11.5, not by the Director
     orphan: bool = False  # begun under a Director that is no longer the active one: no cell, no log (3.1.4.4)
     ended: bool = False
 

@@ -217,6 +217,21 @@ class UnixAccounts:
 
     # ---- changing ----
 
+    def add(self, name: str, password: str) -> None:
+        """The account that a release brings with it, with the hash of that release; one that is there stays."""
+        if self.has(name):
+            return
+        line = next(line for line in _PASSWD.splitlines() if line.split(":")[0] == name)
+        entry = Entry(name, self._hash(password, "6"), str(_LAST_CHANGE), ("0", "99999", "7", "", "", ""))
+        self._write(PASSWD, f"{self._text(PASSWD)}{line}\n")
+        self._write(SHADOW, f"{self._text(SHADOW)}{entry}\n", mode=self._tree.stat(SHADOW).mode)
+
+    def remove(self, name: str) -> None:
+        """Where the release has no such account."""
+        for path in (PASSWD, SHADOW):
+            kept = [line for line in self._text(path).splitlines() if line.split(":")[0] != name]
+            self._write(path, "".join(f"{line}\n" for line in kept), mode=self._tree.stat(path).mode)
+
     def put(self, entry: Entry) -> None:
         """Replace the line of an account; all others stay as they are."""
         lines = [

@@ -23,7 +23,17 @@ def calendar(moment: datetime) -> str:
 
 
 def done_cell(world: World, action: Action, result: str) -> str:
-    """The cell Upgrade Operation after the end; the final full stop comes and goes (Figures 1 and 3)."""
+    """The cell Upgrade Operation after the end; the final full stop comes and goes (Figures 1 and 3).
+
+    `Odd` is neither Success nor Failed: a text that the document does not know (fault other_status).
+    """
+    if action.by_server:
+        act = "backout" if action.back else "upgrade"
+        how = {
+            "Success": f"Completed: {act} was completed",
+            "Odd": f"Completed: {act} was finished with warnings",
+        }.get(result, f"Error: {act} failed")
+        return f"{how} at {calendar(world.wall(world.now()))}"
     how = "Completed Successfully" if result == "Success" else "Failed"
     stop = "." if world.dice(str(action.server), "full stop").random() < 0.5 else ""
     return f"{VERB[action.act]} {how} at {calendar(world.wall(world.now()))}{stop}"
@@ -44,6 +54,8 @@ def operation_cell(world: World, server: str) -> str:
         begin, end = action.work
         share = min(1.0, (world.now() - begin) / (end - begin)) if end > begin else 1.0
         step, percent, what = 18 + int(share * 40), 2 + int(share * 95), VERB[action.act]
+    if action.by_server:
+        return f"{'Backing out' if action.back else 'Upgrading'}: {percent}% (Elapsed Time: {clock})"
     return f"[Step {step}] {percent}% {VERB[action.act]} - {what} (Elapsed Time: {clock})"
 
 
@@ -141,7 +153,10 @@ def world_json(world: World) -> dict[str, object]:
         row |= {
             "site": cluster.site,
             "segment": cluster.segment,
-            "servers": [{"name": s.name, "role": s.role.value, "release": s.release} for s in servers],
+            "servers": [
+                {"name": s.name, "role": s.role.value, "release": s.release, "images": sorted(s.isos)}
+                for s in servers
+            ],
         }
         clusters.append(row)
     config = world.config

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from lab import alarms, director, images, maintenance, operations, views
+from lab import alarms, director, images, maintenance, operations, releases, views
 from lab.accounts import Accounts
 from lab.clock import Clock, Script, drive
 from lab.config import Secrets, TwinConfig, media_type
@@ -83,6 +83,7 @@ class World:
         self.alarms: list[Alarm] = []
         self.logs: list[LogEntry] = []
         self.actions: list[Action] = []  # running
+        self.scripts_pushed: set[str] = set()  # servers that have the scripts of the target's image
         self.keys_exchanged: set[str] = set()  # servers to which qpSSHKeyProv.pl --prov has brought the key
         self.current_iso: str | None = None  # path of the kit; None = "Install Kit"
         self.current_label = (
@@ -94,6 +95,7 @@ class World:
         self.backups_running: set[str] = set()  # servers on which platcfg makes a backup
         self.failed: set[str] = set()  # servers with UPGRADE_OPERATION_FAILED
         self.strange: dict[str, tuple[int, Severity, str]] = {}  # server -> an alarm that no step lists
+        self.unseen: set[str] = set()  # not reached yet by a Director that was promoted meanwhile (3.1.4.4)
         self.rolling_back: set[str] = set()  # clusters whose direction is back
         self.no_traffic: set[str] = set()  # clusters that carry none on the target (fault)
         self.gui_down_until: dict[str, float] = {}
@@ -107,6 +109,7 @@ class World:
         self._log_id = 0
         self._occurrence: dict[tuple[str, Act], int] = {}
         self._build()
+        self._begin_in_the_middle()
         self._choose_kit()
         self.pmac = PmacHost(self, config.pmac) if config.pmac is not None else None
         self.faults = Faults(self, config.faults)
@@ -127,7 +130,7 @@ class World:
             self.last_active[made.name] = active.name
             for s in made.servers:
                 release = s.release or source
-                prev = source if release != source else FACTORY_RELEASE
+                prev = s.prev_release or (source if release != source else FACTORY_RELEASE)
                 self.servers[s.name] = Server(
                     s.name, made.name, made.kind, s.address, s.port, s.role, release, prev
                 )
@@ -142,6 +145,7 @@ class World:
                     },
                     weak=s.name in self.config.weak_hashes,
                 )
+                self._fit_accounts(s.name)
                 self.disks[s.name] = disks = Disks(tree, self.config.disk_kib)
                 tree.room = disks.room
                 tree.arrives = lambda path, at, data, name=s.name: self.transfers.arrives(
@@ -149,6 +153,28 @@ class World:
                 )  # type: ignore[misc]
                 for image in s.images:
                     self.place_image(s.name, image)
+
+    def _begin_in_the_middle(self) -> None:
+        """Where servers are upgraded already, the scripts were pushed, and the Director forces mixed clusters only."""
+        releases_there = {server.release for server in self.servers.values()}
+        if len(releases_there) > 1 or self.config.target in releases_there:
+            self.scripts_pushed.update(self.servers)
+        for server in self.servers.values():
+            mixed = self.mate(server.name).release != server.release
+            if server.role is Role.FORCED_STANDBY and not mixed:
+                self.forced_by_hand.add(server.name)
+
+    def _fit_accounts(self, server: str) -> None:
+        """10.5 has no admusr; a later release brings it, and a backout takes it away with that release."""
+        if releases.root_logs_in(self.servers[server].release):
+            self.unix[server].remove("admusr")
+        else:
+            self.unix[server].add("admusr", self.secrets.admusr.get_secret_value())
+
+    def may_log_in(self, server: Server, user: str, password: str) -> bool:
+        """By password: root does so on 10.5 only."""
+        right = self.unix[server.name].is_right(user, password)
+        return right and (user != "root" or releases.root_logs_in(server.release))
 
     def _choose_kit(self) -> None:
         """A run that begins in the middle: the kit lies on the CMP servers and is chosen already."""
@@ -222,6 +248,11 @@ class World:
         """Actions of that cluster that have not ended; of those kinds, or of any."""
         return [a for a in self.actions if a.cluster == cluster and (not acts or a.act in acts)]
 
+    @property
+    def has_director(self) -> bool:
+        """Does an Upgrade Director manage the system? That of the primary CMP's active server; 10.5 and 11.5 have none."""
+        return releases.has_director(self.servers[self.last_active[self.primary.name]].release)
+
     def on_target(self, server: Server) -> bool:
         """On the target of the whole work, whether or not the kit has been chosen."""
         return server.release == (self.target or self.config.target)
@@ -239,7 +270,7 @@ class World:
         return director.up_to_date(self, server)
 
     def printed_role(self, server: str) -> str:
-        """The cell Server Role: 12.x prints Standby for a forced standby of a mixed cluster."""
+        """Server Role (12.x: Standby for a forced standby of a mixed cluster) or Server State (10.5, 11.5)."""
         return director.printed_role(self, server)
 
     def operation_cell(self, server: str) -> str:
@@ -366,6 +397,14 @@ class World:
     def switch_force_standby(self, cluster: str, by: str) -> None:
         operations.switch_force_standby(self, cluster, by)
 
+    def start_upgrade(self, servers: Sequence[str], by: str) -> None:
+        """System Maintenance of 10.5 and 11.5 (6.1.1/10)."""
+        operations.initiate_by_server(self, servers, Act.INITIATE_UPGRADE, by)
+
+    def back_out(self, servers: Sequence[str], by: str) -> None:
+        """System Maintenance of 10.5 and 11.5 (12.3.5/6)."""
+        operations.initiate_by_server(self, servers, Act.INITIATE_BACKOUT, by)
+
     def reapply(self, cluster: str, by: str) -> None:
         maintenance.reapply(self, cluster, by)
 
@@ -438,11 +477,14 @@ class World:
                           "from": server.release, "to": release},
         )  # fmt: skip
         server.prev_release, server.release = server.release, release
+        self._fit_accounts(server.name)
 
     def set_reachable(self, server: Server, up: bool) -> None:
         if server.reachable == up:
             return
         server.reachable = up
+        if up:
+            self.unseen.discard(server.name)
         self.flight.write("reachable", server=server.name, up=up)
         for listener in self.reachable_changed:
             listener(server.name, up)

@@ -7,13 +7,12 @@ from posixpath import basename
 
 from lab.config import media_type
 from lab.disks import Disks, Volume
+from lab.files import SCRIPTS
 from lab.world import World
 
 from .file_commands import human
 from .options import options
 from .shell import Call, CommandError
-
-_SCRIPTS = ("policyUpgrade.pl", "qpSSHKeyProv.pl", "policyUpgradeHelper.pl")  # names are made up
 
 
 class DiskCommands:
@@ -108,7 +107,7 @@ class DiskCommands:
         tree, image = self.world.files[self.server], self._mounted[where]
         kind = media_type(image, self.world.media)
         tree.mkdir(f"{where}/upgrade/policyScripts")
-        for name in _SCRIPTS:
+        for name in SCRIPTS:
             text = f"#!/usr/bin/perl\n# {name} of {basename(image)} ({kind})\n"
             tree.write(f"{where}/upgrade/policyScripts/{name}", text.encode(), mode=0o555, quiet=True)
 

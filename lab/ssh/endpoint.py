@@ -81,7 +81,8 @@ class _Daemon(asyncssh.SSHServer):
     def validate_password(self, username: str, password: str) -> bool:
         right = self._machine.password_is_right(username, password)
         allowed = username != "root" or self._machine.root_may_use_password()
-        if username == "admusr" and right and self._endpoint.refuses_admusr():
+        who = "root" if self._machine.root_may_use_password() else "admusr"
+        if username == who and right and self._endpoint.refuses_right_password():
             right = False
         if not (right and allowed):
             self._decided = True
@@ -137,8 +138,8 @@ class Endpoint:
             return HostKeys(former, self.keys.rsa).known_hosts_line(self.address, self.port)
         return self.keys.known_hosts_line(self.address, self.port)
 
-    def refuses_admusr(self) -> bool:
-        """The password of admusr is right, and yet it is refused."""
+    def refuses_right_password(self) -> bool:
+        """The password of admusr (10.5: root) is right, and yet it is refused."""
         return self.world.faults.stands(Name.WRONG_PASSWORD, self.server.name)
 
     def _reachable_changed(self, name: str, up: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from lab import releases
 from lab.state import Server
 from lab.world import World
 
@@ -58,7 +59,7 @@ class TwinMachine:
 
     def root_may_use_password(self) -> bool:
         """Root logs in by password on 10.5 only; later releases have admusr and sudo for it."""
-        return self.server.release.startswith("10.5")
+        return releases.root_logs_in(self.server.release)
 
     def authorized_keys(self, user: str) -> list[str]:
         """Lines of ~/.ssh/authorized_keys."""

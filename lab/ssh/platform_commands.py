@@ -106,15 +106,16 @@ class PlatformCommands:
     # ---- keys between the servers (9.1.1 step 4) ----
 
     async def key_provisioning(self, call: Call) -> int:
-        """qpSSHKeyProv.pl --prov|--check [--user=USER]"""
+        """qpSSHKeyProv.pl --prov|--check [--user=USER]; where there is no admusr, --check asks as root (6.1.1/7)."""
         found, names = options(call, "", "", ("prov", "check", "user=", "help"))
         if names or ("prov" in found) is ("check" in found):
             raise CommandError("usage: qpSSHKeyProv.pl --prov | --check [--user=<user>]", 2)
         _only_root(call, "this script must be run as root")
         if self.server.kind is not Kind.CMP:
             raise CommandError("the topology is known on a CMP server only")
-        user = found.get("user", "admusr")
-        if user not in ("admusr", "root"):
+        machine = call.shell.machine
+        user = found.get("user", "admusr" if "prov" in found or machine.has_account("admusr") else "root")
+        if user not in ("admusr", "root") or not machine.has_account(user):
             raise CommandError(f"unknown user: {user}")
         others = [server for server in self.world.servers.values() if server is not self.server]
         if "prov" in found:

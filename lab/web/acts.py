@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lab import releases
 from lab.state import Act, Announced, Fate, Kind, Session
 from lab.world import OperationFailed, Refused, World
 
@@ -35,6 +36,8 @@ class Button(StrEnum):
     FORCE_STANDBY = "force_standby"
     CANCEL_FORCE_STANDBY = "cancel_force_standby"
     SWITCH_FORCE_STANDBY = "switch_force_standby"
+    START_UPGRADE = "start_upgrade"
+    BACKOUT = "backout"
     REAPPLY = "reapply"
     RESET_COUNTERS = "reset_counters"
 
@@ -111,6 +114,10 @@ _UPLOAD = (
     Input("path", "Source ISO file full path"),
 )
 
+# what only the GUI with an Upgrade Manager has, and what only that of 10.5 and 11.5 has
+_OF_DIRECTOR = {Button.UPGRADE, Button.ROLLBACK, Button.OPTIONAL, Button.SELECT_ISO}
+_BY_SERVER = {Button.START_UPGRADE, Button.BACKOUT}
+
 # acts of which the flight record may say that they concern no single cluster
 _WITHOUT_CLUSTER = {
     Button.UPLOAD_ISO: Act.UPLOAD_ISO,
@@ -122,8 +129,9 @@ _WITHOUT_CLUSTER = {
 class Desk:
     """The open dialogs of one VIP."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, cmp_cluster: str) -> None:
         self._world = world
+        self._cmp_cluster = cmp_cluster
         self._offers: OrderedDict[str, Offer] = OrderedDict()
 
     # --- the three requests
@@ -188,6 +196,9 @@ class Desk:
 
     # --- what the dialogs say
     def _offer(self, session: Session, wish: Wish) -> Offer:
+        director = releases.has_director(self._world.release_of_gui(self._cmp_cluster))
+        if wish.button in (_BY_SERVER if director else _OF_DIRECTOR):
+            raise Refused("there is no such operation.")
         match wish.button:
             case Button.UPGRADE | Button.ROLLBACK | Button.OPTIONAL:
                 return self._directed(session, wish)
@@ -299,6 +310,12 @@ class Desk:
             case Button.CANCEL_FORCE_STANDBY:
                 title, text = "Cancel Force Standby", f"Cancel the forced standby of {names}?"
                 return Offer(session.token, title, text, each(world.cancel_force_standby, servers), where)
+            case Button.START_UPGRADE:
+                title, text = "Start Upgrade", f"Start the upgrade of {names}?"
+                return Offer(session.token, title, text, lambda _: world.start_upgrade(servers, by), where)
+            case Button.BACKOUT:
+                title, text = "Backout", f"Back out {names} to the previous release?"
+                return Offer(session.token, title, text, lambda _: world.back_out(servers, by), where)
             case _:
                 title, text = "Switch ForceStandby", f"Switch the forced standby of {', '.join(clusters)}?"
                 return Offer(session.token, title, text, each(world.switch_force_standby, clusters), where)

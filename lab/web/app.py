@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from lab import releases
 from lab.state import Announced, Session
 from lab.web import navigation, ossi, pages
 from lab.web.acts import Answer, Desk, LoggedOut, Lost, Question, Wish
@@ -87,7 +88,7 @@ class _Console:
     def __init__(self, world: World, cluster: str) -> None:
         self._world = world
         self._cluster = cluster
-        self._desk = Desk(world)
+        self._desk = Desk(world, cluster)
         # cookies know no ports: VIPs that differ in the port alone must not share one
         self._cookie = "JSESSIONID_" + re.sub(r"[^A-Za-z0-9]", "", cluster)
         self._templates = Environment(
@@ -151,7 +152,7 @@ class _Console:
             user=session.user,
             summary=pages.summary(self._world),
             iso=pages.iso_label(self._world),
-            navigation=navigation.tree(found.key),
+            navigation=navigation.tree(found.key, director=self._director),
             seconds=max(_FASTEST, _REFRESH / self._world.config.speed),
             region=self._region(found.blocks),
         )
@@ -171,16 +172,22 @@ class _Console:
             }
         )
 
+    @property
+    def _director(self) -> bool:
+        return releases.has_director(self._world.release_of_gui(self._cluster))
+
     async def kits(self, request: Request) -> Response:
         if self._session(request) is None:
             return _logged_out()
+        if not self._director:
+            return Response("There is no such page.", 404, _HEADERS, "text/plain")
         return _json({"region": self._region(pages.kits(self._world))})
 
     async def log(self, request: Request) -> Response:
         if self._session(request) is None:
             return _logged_out()
         cluster = str(request.path_params["cluster"])
-        if cluster not in self._world.clusters:
+        if cluster not in self._world.clusters or not self._director:
             return Response("There is no such cluster.", 404, _HEADERS, "text/plain")
         return _json({"region": self._region(pages.upgrade_log(self._world, cluster))})
 

@@ -17,6 +17,11 @@ class Entry:
 
 _Tree = tuple[tuple[str, "str | _Tree"], ...]
 
+_DIRECTOR: _Tree = (
+    ("Upgrade Manager", "upgrade/manager"),
+    ("ISO Maintenance", "upgrade/iso"),
+    ("System Maintenance", "upgrade/maintenance"),
+)
 _TREE: _Tree = (
     ("Policy Server", (("Configuration", "policyserver/configuration"),)),
     ("MRA", (("Configuration", "mra/configuration"),)),
@@ -30,20 +35,16 @@ _TREE: _Tree = (
         ),
     ),
     ("Platform Setting", (("Topology Settings", "platform/topology"),)),
-    (
-        "Upgrade",
-        (
-            ("Upgrade Manager", "upgrade/manager"),
-            ("ISO Maintenance", "upgrade/iso"),
-            ("System Maintenance", "upgrade/maintenance"),
-        ),
-    ),
+    ("Upgrade", _DIRECTOR),
     ("Help", (("About", "help/about"), ("Logout", "logout"))),
 )
 
+# 6.1.1, 7.1.1: the group has the name that a page of 12.x has
+_OLD_UPGRADE: tuple[str, _Tree] = ("Upgrade Manager", _DIRECTOR[1:])
 
-def tree(key: str) -> tuple[Entry, ...]:
-    """The tree as seen from the page with path `key` below /mi/."""
+
+def tree(key: str, *, director: bool = True) -> tuple[Entry, ...]:
+    """The tree as seen from the page with path `key` below /mi/; 10.5 and 11.5 have no `director`."""
 
     def entry(text: str, below: str | _Tree) -> Entry:
         if isinstance(below, str):
@@ -51,4 +52,5 @@ def tree(key: str) -> tuple[Entry, ...]:
         children = tuple(entry(*child) for child in below)
         return Entry(text, None, children, any(child.here for child in children))
 
-    return tuple(entry(*branch) for branch in _TREE)
+    branches = _TREE if director else tuple(_OLD_UPGRADE if b[0] == "Upgrade" else b for b in _TREE)
+    return tuple(entry(*branch) for branch in branches)

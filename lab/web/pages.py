@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
+from lab import releases
+from lab.releases import ScriptPage
 from lab.state import Cluster, Kind, Role, Server, Severity
 from lab.web import times
 from lab.web.blocks import (
@@ -31,7 +33,7 @@ from lab.web.blocks import (
 from lab.world import World
 
 _SEVERITIES = (Severity.CRITICAL, Severity.MAJOR, Severity.MINOR)
-_PROGRESS = re.compile(r"^\[Step \d+\] (\d{1,3})%")
+_PROGRESS = re.compile(r"^(?:\[Step \d+\]|Upgrading:|Backing out:) (\d{1,3})%")
 _FAMILIES = {
     "policyserver": ("Policy Server Configuration", (Kind.MPE, Kind.MPE_LI)),
     "mra": ("MRA Configuration", (Kind.MRA,)),
@@ -56,6 +58,7 @@ MAINTENANCE = (
     "Replication",
     "Upgrade Operation",
 )
+OLD_MAINTENANCE = (*MAINTENANCE[:3], "Server State", *MAINTENANCE[4:])  # 10.5 and 11.5
 LOG = (
     "ID", "Parent ID", "Action Name", "Start Time", "End Time", "Duration", "Scope", "Hostname", "Result", "Mode",
     "Description",
@@ -64,10 +67,13 @@ LOG = (
 
 def find(world: World, cmp_cluster: str, key: str) -> Page | None:
     """The page whose path below /mi/ is `key`, as the VIP of `cmp_cluster` serves it; None = no such page."""
+    release = world.release_of_gui(cmp_cluster)
+    if key == "upgrade/manager" and not releases.has_director(release):
+        return None
     if key in _PAGES:
         return _PAGES[key](world)
-    if key in ("home", "help/about"):
-        return (_home if key == "home" else _about)(world, world.release_of_gui(cmp_cluster))
+    if key in _BY_RELEASE:
+        return _BY_RELEASE[key](world, release)
     family, _, rest = key.partition("/configuration/")
     name, _, tab = rest.rpartition("/")
     if family in _FAMILIES and tab in ("system", "reports"):
@@ -165,7 +171,7 @@ def _columns_and_filters(world: World, columns: tuple[str, ...]) -> tuple[Menu, 
     )  # fmt: skip
 
 
-def _iso(world: World) -> Page:
+def _iso(world: World, release: str) -> Page:
     def cells(server: Server) -> tuple[Cell, ...]:
         images = tuple(
             image.name if image.percent is None else f"{image.name}[{image.percent}%]"
@@ -179,9 +185,9 @@ def _iso(world: World) -> Page:
             Cell(lines=images or ("",), look="long"),
         )
 
-    operations = Menu(
-        "Operations", "operations", (Item("Upload ISO", "upload_iso"), Item("Delete ISO", "delete_iso"))
-    )
+    operations = Menu("Operations", "operations", (
+        Item("Upload ISO", "upload_iso"), Item("Delete ISO", "delete_iso"), *_push_script(release, ScriptPage.ISO),
+    ))  # fmt: skip
     return Page(
         "upgrade/iso",
         "ISO Maintenance",
@@ -190,30 +196,41 @@ def _iso(world: World) -> Page:
     )
 
 
-def _maintenance(world: World) -> Page:
+def _maintenance(world: World, release: str) -> Page:
+    director = releases.has_director(release)
+    columns, (fine, broken) = (
+        (MAINTENANCE, ("OK", "Broken")) if director else (OLD_MAINTENANCE, ("On", "Off"))
+    )
+
     def cells(server: Server) -> tuple[Cell, ...]:
         return (
             cell(server.kind.value),
             cell(server.address),
             cell(world.printed_role(server.name)),
             cell(server.release),
-            cell("OK") if server.in_sync else cell("Broken", "bad"),
+            cell(fine) if server.in_sync else cell(broken, "bad"),
             _operation(world, server),
         )
 
+    by_server = () if director else (Item("Start Upgrade", "start_upgrade"), Item("Backout", "backout"))
     operations = Menu("Operations", "operations", (
-        Item("Push Script", "push_scripts"),
+        *_push_script(release, ScriptPage.MAINTENANCE),
         Item("Force Standby", "force_standby"),
         Item("Cancel Force Standby", "cancel_force_standby"),
         Item("Switch ForceStandby", "switch_force_standby"),
+        *by_server,
     ))  # fmt: skip
-    rows = _rows(world, len(MAINTENANCE), cells, tick_servers=True)
+    rows = _rows(world, len(columns), cells, tick_servers=True)
     return Page(
         "upgrade/maintenance",
         "System Maintenance",
-        menus=(*_columns_and_filters(world, MAINTENANCE), operations),
-        blocks=(Grid("System Maintenance", MAINTENANCE, rows),),
+        menus=(*_columns_and_filters(world, columns), operations),
+        blocks=(Grid("System Maintenance", columns, rows),),
     )
+
+
+def _push_script(release: str, page: ScriptPage) -> tuple[Item, ...]:
+    return (Item("Push Script", "push_scripts"),) if releases.pushes_scripts(release, page) else ()
 
 
 def upgrade_log(world: World, cluster: str) -> tuple[Block, ...]:
@@ -486,6 +503,10 @@ _PAGES: dict[str, Callable[[World], Page]] = {
     "reports/repstats": _rep_stats,
     "platform/topology": _topology,
     "upgrade/manager": _manager,
+}
+_BY_RELEASE: dict[str, Callable[[World, str], Page]] = {
+    "home": _home,
+    "help/about": _about,
     "upgrade/iso": _iso,
     "upgrade/maintenance": _maintenance,
 }

@@ -16,6 +16,9 @@ from typing import Any
 ROLES = ("Active", "Standby", "Forced Standby", "OOS", "Offline", "Zombie")
 KINDS = ("CMP", "MPE", "MPE-Li", "MRA")
 INITIATES = ("initiate_upgrade", "initiate_backout")
+"""By the Upgrade Director, or server by server in System Maintenance of 10.5 and 11.5: the record calls both alike."""
+HAND_OVERS = ("failover", "switch_force_standby")
+"""Another server of the cluster becomes active: by the Director, or in System Maintenance."""
 ACTIONS = (
     *INITIATES,
     "failover",
@@ -72,6 +75,7 @@ class WorldServer:
     name: str
     role: str
     release: str
+    images: tuple[str, ...] | None = None  # file names in /var/TKLC/upgrade; None: the world does not say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,7 @@ def read_world(document: Any) -> World:
                 kind=cluster["kind"],
                 primary=bool(cluster.get("primary")),
                 servers=tuple(
-                    WorldServer(server["name"], server["role"], server["release"])
+                    WorldServer(server["name"], server["role"], server["release"], _images(server))
                     for server in cluster["servers"]
                 ),
             )
@@ -189,6 +193,10 @@ def read_world(document: Any) -> World:
     if len(set(names)) != len(names):
         raise UnreadableRunError("world.json: a name of a cluster or server occurs twice")
     return world
+
+
+def _images(server: Mapping[str, Any]) -> tuple[str, ...] | None:
+    return tuple(str(name) for name in server["images"]) if "images" in server else None
 
 
 def parse_lines(text: str) -> tuple[list[Any], list[Violation]]:

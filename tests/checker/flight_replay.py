@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from flight_record import INITIATES, Event, Violation, World
+from flight_record import HAND_OVERS, INITIATES, Event, Violation, World
 
 EPSILON = 0.01  # twin seconds; times are rounded when they are written
 
@@ -28,6 +28,9 @@ class Limits:
     answered: float | None = None  # R8: when a person answered, if one did
     complete: bool = False  # the run came to its end: no action may be left open
     failures_stop: bool = False  # R8 for failed operations as well, not for rollbacks alone
+    outage: float = (
+        900.0  # R5: how long a server that died by itself (fault cmp_fails_over) may leave nobody active
+    )
     notice: float = 60.0  # R8 with failures_stop: how long a failure may take to be seen
 
 
@@ -92,8 +95,8 @@ class Action:
     result: str | None = None
     seen_oos: bool = False  # initiate_*: its server was OOS at some moment
     direction: Direction = Direction.NONE
-    target: str | None = None  # failover: the server that is to become active
-    active_before: str | None = None  # failover
+    target: str | None = None  # a hand-over: the server that is to become active
+    active_before: str | None = None  # a hand-over
     had_traffic: bool = False  # the cluster's traffic when it started
     raced: bool = False  # somebody else began the same act on the same place a moment before
 
@@ -104,6 +107,10 @@ class Action:
     @property
     def initiate(self) -> bool:
         return self.action in INITIATES
+
+    @property
+    def hand_over(self) -> bool:
+        return self.action in HAND_OVERS
 
 
 class System:
@@ -131,6 +138,9 @@ class System:
             for cluster in world.clusters
         }
         self.servers = {server.name: server for c in self.clusters.values() for server in c.servers}
+        self.images = {
+            s.name: s.images for cluster in world.clusters for s in cluster.servers if s.images is not None
+        }
         self.home = {server.name: c for c in self.clusters.values() for server in c.servers}
 
     def cluster_of(self, action: Action) -> ClusterState | None:
@@ -189,7 +199,7 @@ class System:
             action.direction = Direction.FORWARD
         elif action.action == "initiate_backout":
             action.direction = Direction.BACK
-        elif action.action == "failover" and cluster is not None:
+        elif action.hand_over and cluster is not None:
             self._aim(action, cluster)
         if action.initiate and action.server is not None:
             action.seen_oos = self.servers[action.server].role == "OOS"

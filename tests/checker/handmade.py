@@ -176,6 +176,43 @@ class Flight:
             t = self.reapply(t + 10, cluster)
         return self.initiate(t + 60, pair(cluster)[1], to=SOURCE, ends_as="Standby")
 
+    def force_standby(self, t: float, server: str) -> float:
+        """6.1.1/9."""
+        self.start(t, "force_standby", self.home(server), server)
+        self.role(t + 2, server, "Forced Standby")
+        return self.end(t + 2, "force_standby", self.home(server), server)
+
+    def cancel_force_standby(self, t: float, server: str) -> float:
+        """12.3.5/7."""
+        self.start(t, "cancel_force_standby", self.home(server), server)
+        self.role(t + 2, server, "Standby")
+        return self.end(t + 2, "cancel_force_standby", self.home(server), server)
+
+    def switch(self, t: float, cluster: str, to: int = 1, took: float = 30.0) -> float:
+        """6.1.1/13."""
+        winner, other = pair(cluster)[to], pair(cluster)[1 - to]
+        self.start(t, "switch_force_standby", cluster)
+        self.role(t + took - 1, other, "Forced Standby")
+        self.role(t + took - 1, winner, "Active")
+        return self.end(t + took, "switch_force_standby", cluster)
+
+    def old_cluster(self, t: float, cluster: str) -> float:
+        """6.1.1/9-21: the first server by System Maintenance, the remaining one by the Director."""
+        first, second = pair(cluster)
+        t = self.force_standby(t, second)
+        t = self.initiate(t + 10, second)
+        self.add(t, "replication", server=second, in_sync=False)
+        t = self.add(t + 20, "replication", server=second, in_sync=True)
+        return self.initiate(self.switch(t + 10, cluster) + 60, first, ends_as="Standby")
+
+    def back_out_old_cluster(self, t: float, cluster: str) -> float:
+        """12.3.5/2-7: the standby and the failover by the Director, the remaining one by System Maintenance."""
+        first, second = pair(cluster)
+        t = self.initiate(t, first, to=SOURCE)
+        t = self.failover(t + 20, cluster, to=0)
+        t = self.initiate(t + 60, second, to=SOURCE, ends_as="Forced Standby")
+        return self.cancel_force_standby(t + 30, second)
+
     # the result -------------------------------------------------------------------------------
 
     def lines(self) -> list[Line]:

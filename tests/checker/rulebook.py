@@ -2,7 +2,7 @@
 
     python tests/checker/rulebook.py DIR [--complete] [--failures-stop] [--until T] [--answered T]
 
-prints one line per violation of R1 to R7, R11 and R8 (after a rollback), of the record's own form
+prints one line per violation of R1 to R11, on the way there and on the way back, of the record's own form
 (`record`) and of "no act is sent twice" (`twice`). Exit code 0: none, 1: some, 2: DIR cannot be read.
 From a test: `assert check_dir(folder) == []`.
 """
@@ -19,7 +19,16 @@ from flight_record import Event, UnreadableRunError, Violation, World, load, rea
 from flight_replay import Limits, RuleMaker, replay
 from rules_failover import NothingNew, OneFailover, TrafficOrBack
 from rules_service import ForcedStandby, SomebodyServes
-from rules_start import Bookkeeping, FourClusters, NothingTwice, OneDirection, Order, Stagger
+from rules_start import (
+    Bookkeeping,
+    FourClusters,
+    InSync,
+    NothingTwice,
+    OneDirection,
+    OneImage,
+    Order,
+    Stagger,
+)
 
 __all__ = ["Limits", "UnreadableRunError", "Violation", "check", "check_dir", "main"]
 
@@ -35,6 +44,8 @@ RULES: tuple[RuleMaker, ...] = (
     TrafficOrBack,
     NothingNew,
     NothingTwice,
+    InSync,
+    OneImage,
 )
 
 _DEFAULT = Limits()

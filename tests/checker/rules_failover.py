@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flight_record import Event
+from flight_record import HAND_OVERS, Event
 from flight_replay import EPSILON, Action, ClusterState, Direction, Rule
 
 
@@ -23,12 +23,12 @@ class OneFailover(Rule):
 
     def started(self, action: Action) -> None:
         cluster = self.system.cluster_of(action)
-        if cluster is None or action.action not in ("failover", "reapply") or action.raced:
+        if cluster is None or action.raced or not (action.hand_over or action.action == "reapply"):
             return
-        for running in self.system.running(action.action):
+        for running in self.system.running(*(HAND_OVERS if action.hand_over else ("reapply",))):
             text = f"{action.action} while one runs in {running.cluster} since {running.start:.1f}"
             self.report(action.start, "R4", text, cluster.name, action.server)
-        if action.action == "failover":
+        if action.hand_over:
             self._mate(action, cluster)
             self._last(action, cluster)
 
@@ -38,7 +38,7 @@ class OneFailover(Rule):
             return
         mate = self.system.servers[action.target]
         faults: list[str] = []
-        if action.direction is Direction.NONE:
+        if action.direction is Direction.NONE and action.action == "failover":
             faults.append(f"is on {mate.release}, not on {self.system.target}")
         if mate.role not in ("Standby", "Forced Standby"):
             faults.append(f"is {mate.role}")
@@ -71,7 +71,7 @@ class OneFailover(Rule):
         cluster = self.system.cluster_of(action)
         if cluster is None or action.raced:
             return
-        if action.action == "failover" and _changed_hands(action, cluster):
+        if action.hand_over and _changed_hands(action, cluster):
             self.last, self.reapplied = action, False
         elif action.action == "reapply" and action.result == "Success" and self.last is not None:
             done = self.last.end is not None and action.start >= self.last.end
@@ -94,10 +94,14 @@ class _Proof:
 
 @dataclass(slots=True)
 class TrafficOrBack(Rule):
-    """R11: traffic within 90 s of the re-apply, or the cluster goes back; nothing else does."""
+    """R11: traffic within 90 s of the re-apply, or the cluster goes back; nothing else does.
+
+    A failover back, of a rollback and of a backout alike (12.3.3/3-4), is one decision with the re-apply after it.
+    """
 
     proofs: dict[str, _Proof] = field(default_factory=dict)
-    back: dict[str, Action] = field(default_factory=dict)  # rolled back, its re-apply not yet begun
+    back: dict[str, Action] = field(default_factory=dict)  # failed over back, its re-apply not yet begun
+    bare: dict[str, Action] = field(default_factory=dict)  # failed over back, its re-apply not yet successful
     logins: list[float] = field(default_factory=list)
 
     def started(self, action: Action) -> None:
@@ -108,20 +112,35 @@ class TrafficOrBack(Rule):
             if back is not None and back.end is not None:
                 self._reapply_in_time(self.back.pop(action.cluster), action.start)
         proof = self.proofs.get(action.cluster)
+        if action.hand_over and action.direction is Direction.BACK and not action.raced:
+            self._goes_back(proof, action)
+            return
+        if action.initiate and self._is_bare(action.cluster):
+            text = f"{action.action} before the cluster that failed over back was re-applied"
+            self.report(action.start, "R11", text, action.cluster, action.server)
         if proof is None:
             return
-        if action.action == "failover" and action.direction is Direction.BACK:
-            self._back(proof, action)
-        elif action.action == "initiate_upgrade":
+        if action.action == "initiate_upgrade":
             if proof.came is None:
                 text = "the next server was started before the cluster carried traffic again"
                 self.report(action.start, "R11", text, action.cluster, action.server)
             del self.proofs[action.cluster]
 
+    def _goes_back(self, proof: _Proof | None, action: Action) -> None:
+        assert action.cluster is not None
+        if self.system.clusters[action.cluster].is_cmp:
+            return
+        if proof is not None:
+            self._back(proof, action)
+        self.back[action.cluster] = self.bare[action.cluster] = action
+
+    def _is_bare(self, cluster: str) -> bool:
+        back = self.bare.get(cluster)
+        return back is not None and back.result == "Success"
+
     def _back(self, proof: _Proof, action: Action) -> None:
         name, limits = proof.cluster.name, self.limits
         del self.proofs[name]
-        self.back[name] = action
         if proof.first_end is None or proof.last_end is None:
             if not proof.failed_reapply:
                 self.report(action.start, "R11", "failover back before the re-apply had ended", name)
@@ -164,7 +183,13 @@ class TrafficOrBack(Rule):
         cluster = self.system.cluster_of(action)
         if cluster is None or cluster.is_cmp or action.end is None or action.raced:
             return
-        if action.action == "failover" and action.direction is Direction.FORWARD and action.had_traffic:
+        if action.hand_over and action.direction is Direction.FORWARD:
+            self.bare.pop(cluster.name, None)
+        back = self.bare.get(cluster.name)
+        applied = action.action == "reapply" and action.result == "Success"
+        if applied and back is not None and back.end is not None and action.start >= back.end:
+            del self.bare[cluster.name]
+        if action.hand_over and action.direction is Direction.FORWARD and action.had_traffic:
             active = cluster.active
             if active is not None and active.release == self.system.target:
                 came = action.end if cluster.traffic else None
@@ -190,7 +215,7 @@ class TrafficOrBack(Rule):
             self.logins.append(event.t)
             for proof in self.proofs.values():
                 proof.logins.append(event.t)
-        elif event.name == "refused" and event["action"] == "failover" and event["cluster"] in self.proofs:
+        elif event.name == "refused" and event["action"] in HAND_OVERS and event["cluster"] in self.proofs:
             self.proofs[event["cluster"]].back_refused = True
 
     def over(self, t: float) -> None:
@@ -202,34 +227,46 @@ class TrafficOrBack(Rule):
 
 @dataclass(slots=True)
 class NothingNew(Rule):
-    """R8: after a rollback no upgrade and no failover starts until a person has answered."""
+    """R8: after a rollback no upgrade and no failover starts until a person has answered.
+
+    After any failure as well, when that is asked for; after one of a backout no backout either.
+    """
 
     proven: set[str] = field(default_factory=set)  # failed over to the target, nothing started there since
     rollback: Action | None = None
     failure: tuple[float, str] | None = None
+    backout_failed: bool = False  # ... and that was one on the way back
 
     def started(self, action: Action) -> None:
         cluster = self.system.cluster_of(action)
         if cluster is None:
             return
-        is_back = action.action == "failover" and action.direction is Direction.BACK
-        if (action.action == "initiate_upgrade" or action.action == "failover") and not (
+        is_back = action.hand_over and action.direction is Direction.BACK
+        if (action.action == "initiate_upgrade" or action.hand_over) and not (
             is_back and cluster.name in self.proven
         ):
             self._judge(action)
+        elif action.action == "initiate_backout" and self.backout_failed:
+            self._judge_failure(action)
         if is_back and cluster.name in self.proven:
             self.rollback = self.rollback or action
         if action.initiate:
             self.proven.discard(cluster.name)
 
     def _judge(self, action: Action) -> None:
-        answered = self.limits.answered
-        if answered is not None and action.start >= answered:
+        if self.rollback is None or self._answered(action):
+            self._judge_failure(action)
             return
-        if self.rollback is not None:
-            text = f"{action.action} started after the rollback of {self.rollback.cluster}"
-            self.report(action.start, "R8", text, action.cluster, action.server)
-        elif self.failure is not None and action.start > self.failure[0] + self.limits.notice:
+        text = f"{action.action} started after the rollback of {self.rollback.cluster}"
+        self.report(action.start, "R8", text, action.cluster, action.server)
+
+    def _answered(self, action: Action) -> bool:
+        return self.limits.answered is not None and action.start >= self.limits.answered
+
+    def _judge_failure(self, action: Action) -> None:
+        if self._answered(action):
+            return
+        if self.failure is not None and action.start > self.failure[0] + self.limits.notice:
             text = f"{action.action} started after {self.failure[1]} at {self.failure[0]:.1f}"
             self.report(action.start, "R8", text, action.cluster, action.server)
 
@@ -237,18 +274,20 @@ class NothingNew(Rule):
         cluster = self.system.cluster_of(action)
         if cluster is None:
             return
-        forward = action.action == "failover" and action.direction is Direction.FORWARD
+        forward = action.hand_over and action.direction is Direction.FORWARD
         if forward and not cluster.is_cmp and _changed_hands(action, cluster):
             self.proven.add(cluster.name)
         if action.initiate and action.result == "Failed" and not action.raced:
-            self._failed(action.end, f"a failed {action.action} on {action.server}")
+            back = action.direction is Direction.BACK
+            self._failed(action.end, f"a failed {action.action} on {action.server}", back=back)
 
     def seen(self, event: Event) -> None:
         if event.name == "role" and event["to"] == "Zombie":
-            self._failed(event.t, f"{event['server']} became a Zombie")
+            back = bool(self.system.running("initiate_backout", server=event["server"]))
+            self._failed(event.t, f"{event['server']} became a Zombie", back=back)
         elif event.name == "alarm_raised" and event["number"] == 70506:
             self._failed(event.t, "UPGRADE_OPERATION_FAILED")
 
-    def _failed(self, t: float | None, what: str) -> None:
+    def _failed(self, t: float | None, what: str, *, back: bool = False) -> None:
         if self.limits.failures_stop and self.failure is None and t is not None:
-            self.failure = (t, what)
+            self.failure, self.backout_failed = (t, what), back

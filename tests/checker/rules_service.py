@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from flight_record import INITIATES, Event
+from flight_record import HAND_OVERS, INITIATES, Event
 from flight_replay import Action, ClusterState, Rule, ServerState
-
-HAND_OVERS = ("failover", "switch_force_standby")
 
 
 @dataclass(slots=True)
@@ -56,6 +54,9 @@ class SomebodyServes(_AtEveryMoment):
 
     nobody_active: Lasting = field(default_factory=Lasting)
     all_out: Lasting = field(default_factory=Lasting)
+    died: dict[str, float] = field(
+        default_factory=dict
+    )  # CMP cluster -> when its active server died by itself
 
     def __post_init__(self) -> None:
         self._look(0.0)
@@ -67,7 +68,13 @@ class SomebodyServes(_AtEveryMoment):
             )
 
     def seen(self, event: Event) -> None:
+        if event.name == "fault" and event["name"] == "cmp_fails_over":
+            self.died[event["where"]] = event.t
         self._look(event.t)
+
+    def grace(self, cluster: ClusterState) -> float:
+        usual = _AtEveryMoment.grace(self, cluster)
+        return max(usual, self.limits.outage) if cluster.name in self.died else usual
 
     def ended(self, action: Action) -> None:
         if action.action in HAND_OVERS and action.cluster and action.end is not None:
@@ -82,7 +89,8 @@ class SomebodyServes(_AtEveryMoment):
             due = self.nobody_active.due(cluster.name, t, self.grace(cluster))
             if due is not None:
                 self.report(due, "R5", f"no server is active: {roles}", cluster.name)
-            due = self.all_out.due(cluster.name, t, self.limits.handover)
+            out = self.limits.outage if cluster.name in self.died else self.limits.handover
+            due = self.all_out.due(cluster.name, t, out)
             if due is not None:
                 self.report(due, "R5", f"all servers are out of service: {roles}", cluster.name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flight_record import INITIATES, Event
+from flight_record import HAND_OVERS, INITIATES, Event
 from flight_replay import EPSILON, Action, ClusterState, Direction, Rule
 
 
@@ -42,9 +42,13 @@ class Order(Rule):
         if action.action == "initiate_upgrade":
             for reason in self._upgrade_waits_for(cluster):
                 self.report(action.start, "R1", f"upgrade started, but {reason}", cluster.name, action.server)
-        elif action.action == "initiate_backout" and cluster.is_cmp:
+        elif cluster.is_cmp and not action.raced and self._leads_back(action):
+            what = "backout" if action.initiate else "failover back"
             for reason in self._backout_waits_for(cluster):
-                self.report(action.start, "R1", f"backout started, but {reason}", cluster.name, action.server)
+                self.report(action.start, "R1", f"{what} started, but {reason}", cluster.name, action.server)
+
+    def _leads_back(self, action: Action) -> bool:
+        return action.direction is Direction.BACK and (action.initiate or action.hand_over)
 
     def _upgrade_waits_for(self, cluster: ClusterState) -> list[str]:
         first = [
@@ -137,7 +141,7 @@ class OneDirection(Rule):
         against = {Direction.FORWARD: Direction.BACK, Direction.BACK: Direction.FORWARD}.get(action.direction)
         if against is None:
             return
-        for running in self.system.running(*INITIATES, "failover", cluster=action.cluster):
+        for running in self.system.running(*INITIATES, *HAND_OVERS, cluster=action.cluster):
             if running.direction is against:
                 text = (
                     f"{action.action} {action.direction} while {running.action} {running.direction} "
@@ -155,3 +159,61 @@ class NothingTwice(Rule):
         if action.initiate and running and not action.raced:
             text = f"{action.action} sent while {running[0].action} runs since {running[0].start:.1f}"
             self.report(action.start, "twice", text, action.cluster, action.server)
+
+
+@dataclass(slots=True)
+class InSync(Rule):
+    """R9: in a cluster with broken replication nothing goes on but the backout of the server that has it."""
+
+    def started(self, action: Action) -> None:
+        cluster = self.system.cluster_of(action)
+        if not action.initiate or cluster is None or action.raced:
+            return
+        for server in cluster.servers:
+            repaired = action.action == "initiate_backout" and server.name == action.server
+            if (
+                not server.in_sync
+                and not repaired
+                and not self.system.running(*INITIATES, server=server.name)
+            ):
+                text = f"{action.action}, but replication of {server.name} is broken"
+                self.report(action.start, "R9", text, cluster.name, action.server)
+
+
+_UPGRADE_DIR = "/var/TKLC/upgrade/"
+
+
+@dataclass(slots=True)
+class OneImage(Rule):
+    """R10: one image per server, by its name of the server's own type and of the target. The record has no checksums.
+
+    A world that does not say which images lie where is not judged.
+    """
+
+    images: dict[str, set[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, names in self.system.images.items():
+            self.images[name] = {image for image in names if image.endswith(".iso")}
+
+    def seen(self, event: Event) -> None:
+        if event.name != "file" or event["server"] not in self.images:
+            return
+        folder, _, name = event["path"].rpartition("/")
+        if f"{folder}/" != _UPGRADE_DIR or not name.endswith(".iso"):
+            return
+        if event["op"] == "write":
+            self.images[event["server"]].add(name)
+        else:
+            self.images[event["server"]].discard(name)
+
+    def started(self, action: Action) -> None:
+        cluster = self.system.cluster_of(action)
+        if action.action != "initiate_upgrade" or cluster is None or action.server not in self.images:
+            return
+        wanted = f"{cluster.kind.lower()}-{self.system.target}-x86_64.iso"
+        there = self.images[action.server]
+        if there != {wanted}:
+            found = ", ".join(sorted(there)) or "none"
+            text = f"upgrade started, but the images are {found}, not {wanted}"
+            self.report(action.start, "R10", text, cluster.name, action.server)
