@@ -15,9 +15,9 @@ from playwright.sync_api import Page as Tab
 
 from mopflow.console import reading
 from mopflow.console.hands import Hands
-from mopflow.console.labels import Labels, Names, is_one_of
-from mopflow.console.protocol import Act, Intended, Kit, LogLine, Overview, Shots
-from mopflow.console.reading import Look
+from mopflow.console.labels import Columns, DirectorLabels, Labels, Names, is_one_of
+from mopflow.console.protocol import Act, Intended, Kit, LogLine, Operation, Overview, Page, Shots
+from mopflow.console.reading import Look, Ticks
 from mopflow.console.session import Session, SessionLost, exactly
 from mopflow.errors import ActRefused, MayHaveRun, MopflowError, NotAnnounced, UnreadableReply
 
@@ -32,6 +32,11 @@ class Clicks(Hands):
         super().__init__(session)
         self._labels = labels
         self._breathe = breathe
+
+    @property
+    def _director(self) -> DirectorLabels:
+        """Raises UnreadableReply where there is no Upgrade Manager."""
+        return self._labels.upgrade_manager
 
     # --- the acts
     def advance(
@@ -48,7 +53,8 @@ class Clicks(Hands):
         before the last click, for another person may have been quicker while the dialog was open.
         """
         forward = intended.act in (Act.INITIATE_UPGRADE, Act.FAILOVER_TO_NEW)
-        names = self._labels.buttons.upgrade if forward else self._labels.buttons.rollback
+        buttons = self._director.buttons
+        names = buttons.upgrade if forward else buttons.rollback
         expected = str(intended)
         servers = {server.name: server.cluster for server in page.servers}
         clusters = set(servers.values())
@@ -92,7 +98,7 @@ class Clicks(Hands):
             cell.or_(dialog.get_by_role("gridcell", name=path, exact=True)).click()
         selected = [
             row["path"]
-            for row in session.look(tab).grid(self._labels.grids.kits, "Current ISO", in_dialog=True)
+            for row in session.look(tab).grid(self._director.kits, "Current ISO", in_dialog=True)
             if row.row.selected
         ]
         if selected != [path]:
@@ -100,11 +106,11 @@ class Clicks(Hands):
             raise NotAnnounced(expected, f"highlighted: {', '.join(selected) or 'nothing'}")
         self._shoot(tab, shots, "ISO highlighted")
         with session.translated("click Select"):
-            dialog.get_by_role("button", name=exactly(self._labels.buttons.select)).click()
+            dialog.get_by_role("button", name=exactly(self._director.buttons.select)).click()
         known = {kit.path for kit in kits}
 
         def check(text: str) -> None:
-            reading.require_names(text, self._labels.dialogs.select_iso, {path}, known, expected)
+            reading.require_names(text, self._director.select_iso, {path}, known, expected)
 
         self._await_dialog(tab, check, expected)
         return lambda: self._confirm(tab, self._labels.buttons.ok, check, shots, expected)
@@ -112,14 +118,32 @@ class Clicks(Hands):
     def delete_iso(self, tab: Tab, servers: Sequence[str], shots: Shots | None) -> Callable[[], str]:
         """Operations > Delete ISO for exactly these servers (9.1.1 step 5)."""
         expected = f"Delete ISO of {', '.join(servers)}"
-        known = self._tick_servers(tab, servers, expected)
-        self._shoot(tab, shots, "servers ticked")
-        self._session.walk(tab, [self._labels.buttons.operations, self._labels.buttons.delete_iso])
+        known = self._tick_servers(tab, Page.ISO_MAINTENANCE, servers, expected).all_servers
 
         def check(text: str) -> None:
             reading.require_names(text, self._labels.dialogs.delete_iso, set(servers), known, expected)
 
-        self._await_dialog(tab, check, expected)
+        self._choose(tab, self._labels.buttons.delete_iso, check, shots, expected)
+        return lambda: self._confirm(tab, self._labels.buttons.ok, check, shots, expected)
+
+    def operate(
+        self, tab: Tab, page: Page, operation: Operation, names: Sequence[str], shots: Shots | None
+    ) -> Callable[[], str]:
+        """An entry of Operations for exactly these servers, or this cluster (6.1.1 steps 8 to 10 and 13, 12.3.5).
+
+        Raises NoEntry when the menu of this page has none.
+        """
+        expected = f"{operation} {', '.join(names)}"
+        if operation is Operation.SWITCH_FORCE_STANDBY:
+            shown = self._tick_boxed_cluster(tab, page, names, expected)
+        else:
+            shown = self._tick_servers(tab, page, names, expected)
+        known = shown.all_servers | set(shown.members)
+
+        def check(text: str) -> None:
+            reading.require_operation(text, operation, set(names), known, self._labels)
+
+        self._choose(tab, self._labels.operations.words[operation].entry, check, shots, expected)
         return lambda: self._confirm(tab, self._labels.buttons.ok, check, shots, expected)
 
     def upload_iso(
@@ -134,16 +158,14 @@ class Clicks(Hands):
         session, labels = self._session, self._labels
         session.keep_secret(password)
         expected = f"Upload ISO {form['path']} to {', '.join(servers)}"
-        known = self._tick_servers(tab, servers, expected)
-        self._shoot(tab, shots, "servers ticked")
-        session.walk(tab, [labels.buttons.operations, labels.buttons.upload_iso])
+        known = self._tick_servers(tab, Page.ISO_MAINTENANCE, servers, expected).all_servers
 
         def check(text: str) -> None:
             named = reading.names_in(text, known)
             if not reading.says(text, labels.dialogs.upload_iso) or not named <= set(servers):
                 raise NotAnnounced(expected, text)
 
-        self._await_dialog(tab, check, expected)
+        self._choose(tab, labels.buttons.upload_iso, check, shots, expected)
         dialog = session.dialog(tab)
         try:
             with session.translated("fill in Upload ISO"):
@@ -194,7 +216,7 @@ class Clicks(Hands):
     def open_kits(self, tab: Tab) -> tuple[Kit, ...]:
         """Open the dialog behind Current ISO and read it; it stays open."""
         session = self._session
-        pattern = self._labels.buttons.current_iso
+        pattern = self._director.buttons.current_iso
         named = [b.name for b in session.look(tab).buttons if not b.in_dialog and re.match(pattern, b.name)]
         if len(named) != 1:
             raise UnreadableReply(
@@ -212,7 +234,7 @@ class Clicks(Hands):
         self._tick_cluster(tab, cluster, f"View Upgrade Log of {cluster}")
 
         def enabled(look: Look) -> str:
-            button = look.button(self._labels.buttons.log, "Upgrade Manager")
+            button = look.button(self._director.buttons.log, "Upgrade Manager")
             if not button.enabled:
                 raise UnreadableReply("Upgrade Manager", f"{button.name} is disabled", "")
             return button.name
@@ -266,61 +288,74 @@ class Clicks(Hands):
     def _manager_boxes(self, look: Look) -> dict[str, str]:
         """Name of the check box by cluster."""
         boxes: dict[str, str] = {}
-        for row in look.grid(self._labels.grids.upgrade_manager, "Upgrade Manager"):
+        for row in look.grid(self._director.columns, "Upgrade Manager"):
             head = re.match(self._labels.texts.cluster_row, row["name"])
             if head and len(row.row.boxes) == 1 and row.row.boxes[0].name:
                 boxes[head["name"]] = row.row.boxes[0].name
         return boxes
 
-    def _tick_servers(self, tab: Tab, servers: Sequence[str], expected: str) -> set[str]:
-        """Tick exactly these on a maintenance page; the names of all servers shown."""
-        session, wanted = self._session, set(servers)
+    def _tick_servers(self, tab: Tab, page: Page, servers: Sequence[str], expected: str) -> Ticks:
+        """Tick exactly these on a maintenance page; what was shown before."""
+        wanted = set(servers)
         if not wanted:
             raise NotAnnounced(expected, "no servers are named")
-        rows = session.until(tab, session.settle, lambda look: reading.iso_maintenance(look, self._labels))
-        known = {row.server for row in rows}
-        if not wanted <= known:
-            raise NotAnnounced(expected, f"not shown: {', '.join(sorted(wanted - known))}")
-        for name in [name for name in self._ticked_servers(session.look(tab))[0] if name not in wanted]:
-            self._set(tab, name, False)
+        shown = self._shown(tab, page)
+        if missing := wanted - shown.all_servers:
+            raise NotAnnounced(expected, f"not shown: {', '.join(sorted(missing))}")
+        self._untick(tab, page, wanted)
         for name in servers:
             self._set(tab, name, True)
+        self._require_ticks(tab, page, lambda ticks: ticks.are_servers(wanted), expected)
+        return shown
 
-        def ticked(look: Look) -> None:
-            found, strange = self._ticked_servers(look)
-            if found != wanted or strange:
-                raise NotAnnounced(expected, f"ticked: {', '.join(sorted(found | strange)) or 'nothing'}")
+    def _tick_boxed_cluster(self, tab: Tab, page: Page, names: Sequence[str], expected: str) -> Ticks:
+        """Tick exactly this cluster on a maintenance page; what was shown before."""
+        if len(names) != 1:
+            raise NotAnnounced(expected, f"it takes one cluster, not {len(names)}")
+        (cluster,) = names
+        shown = self._shown(tab, page)
+        if cluster not in shown.boxes:
+            raise NotAnnounced(expected, f"there is no check box for {cluster}")
+        self._untick(tab, page, set())
+        self._set(tab, shown.boxes[cluster], True)
+        self._require_ticks(tab, page, lambda ticks: ticks.are_cluster(cluster), expected)
+        return shown
 
-        self._patiently(tab, ticked)
-        return known
+    def _ticks(self, look: Look, page: Page) -> Ticks:
+        grids = self._labels.grids
+        columns: Columns = grids.iso_maintenance if page is Page.ISO_MAINTENANCE else grids.system_maintenance
+        return reading.ticks(look, self._labels, columns, page)
 
-    def _ticked_servers(self, look: Look) -> tuple[set[str], set[str]]:
-        """(ticked servers, ticked boxes that mean more than that). A cluster's box that stands for them is neither."""
-        ticked: set[str] = set()
-        members: dict[str, set[str]] = {}
-        heads: dict[str, bool] = {}
-        cluster = ""
-        strange = {b.name for g in look.grids for r in g.rows for b in r.boxes if b.ticked}
-        for row in look.grid(self._labels.grids.iso_maintenance, "ISO Maintenance"):
-            boxes = row.row.boxes
-            head = re.match(self._labels.texts.cluster_row, row["name"])
-            if head:
-                cluster = head["name"]
-                heads[cluster] = any(box.ticked for box in boxes)
-                strange -= {box.name for box in boxes}
-                continue
-            members.setdefault(cluster, set()).add(row["name"])
-            if any(box.ticked and box.name == row["name"] for box in boxes):
-                ticked.add(row["name"])
-                strange.discard(row["name"])
-        strange |= {name for name, on in heads.items() if on and not members.get(name, set()) <= ticked}
-        return ticked, strange
+    def _shown(self, tab: Tab, page: Page) -> Ticks:
+        return self._session.until(tab, self._session.settle, lambda look: self._ticks(look, page))
+
+    def _untick(self, tab: Tab, page: Page, wanted: set[str]) -> None:
+        """All clusters, whose check boxes may have ticked their servers, then all servers that are not wanted."""
+        shown = self._shown(tab, page)
+        for cluster in shown.clusters:
+            self._set(tab, shown.boxes[cluster], False)
+        for server in self._shown(tab, page).servers - wanted:
+            self._set(tab, server, False)
+
+    def _require_ticks(self, tab: Tab, page: Page, right: Callable[[Ticks], bool], expected: str) -> None:
+        def require(look: Look) -> None:
+            ticks = self._ticks(look, page)
+            if not right(ticks):
+                raise NotAnnounced(expected, f"ticked: {ticks}")
+
+        self._patiently(tab, require)
 
     def _set(self, tab: Tab, name: str, on: bool) -> None:
         with self._session.translated(f"{'tick' if on else 'untick'} {name}"):
             tab.get_by_role("checkbox", name=name, exact=True).set_checked(on)
 
     # --- announcement, dialog, answer
+    def _choose(self, tab: Tab, entry: Names, check: Check, shots: Shots | None, expected: str) -> None:
+        """An entry of Operations, once the ticks are set, and its dialog."""
+        self._shoot(tab, shots, "servers ticked")
+        self._session.walk(tab, [self._labels.buttons.operations, entry])
+        self._await_dialog(tab, check, expected)
+
     def _await_announcement(
         self, tab: Tab, names: Names, announced: Check, cluster: str, expected: str
     ) -> str:

@@ -60,9 +60,13 @@ class Driver:
         """End the browser. Nothing may be called afterwards."""
         self._owner.close(self._deadline + 10)
 
+    def _logged_in(self, work: Callable[[], T]) -> T:
+        """On the owner's thread: with a login before it, if that is needed."""
+        return self._session.logged_in(work)
+
     def _read(self, key: str, work: Callable[[], T]) -> T:
         """On the caller's thread."""
-        return self._owner.share(key, lambda: self._session.logged_in(work), self._refresh)
+        return self._owner.share(key, lambda: self._logged_in(work), self._refresh)
 
     def _act(self, urgency: Urgency, prepare: Callable[[], Callable[[], T]]) -> T:
         """On the caller's thread. A lost session is logged in again until `prepare` has answered the last click."""
@@ -70,9 +74,9 @@ class Driver:
         def work() -> T:
             try:
                 try:
-                    return self._session.logged_in(prepare)()
+                    return self._logged_in(prepare)()
                 except SessionLost:  # after it was prepared, before it was confirmed
-                    return self._session.logged_in(prepare)()
+                    return self._logged_in(prepare)()
             except SessionLost:
                 why = "the session was lost twice before the last click; nothing was confirmed"
                 raise Unreachable(self._session.who, why) from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -18,8 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-from mopflow.console.protocol import Act
-from mopflow.errors import BadInput
+from mopflow.console.protocol import Act, Gui, Operation, Page
+from mopflow.errors import BadInput, UnreadableReply
+from mopflow.release import Release
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -73,11 +75,13 @@ class Place(LabelModel):
 
 
 class Pages(LabelModel):
-    upgrade_manager: Place
     iso_maintenance: Place
+    system_maintenance: Place
     active_alarms: Place
     topology: Place
     kpi_dashboard: Place
+    trending: Place
+    rep_stats: Place
     about: Place
 
 
@@ -131,6 +135,16 @@ class IsoColumns(Columns):
     iso: Names
 
 
+class MaintenanceColumns(Columns):
+    name: Names
+    appl_type: Names
+    ip: Names
+    role: Names
+    running: Names
+    replication: Names
+    operation: Names
+
+
 class AlarmColumns(Columns):
     occurrence: Names
     severity: Names
@@ -151,6 +165,17 @@ class KpiColumns(Columns):
     tps: Names
 
 
+class TrendColumns(Columns):
+    name: Names
+    start: Names
+
+
+class RepColumns(Columns):
+    name: Names
+    peer: Names
+    status: Names
+
+
 class SystemColumns(Columns):
     name: Names
     config: Names
@@ -162,13 +187,13 @@ class ReportColumns(Columns):
 
 
 class Grids(LabelModel):
-    upgrade_manager: UpgradeManagerColumns
-    upgrade_log: UpgradeLogColumns
-    kits: KitColumns
     iso_maintenance: IsoColumns
+    system_maintenance: MaintenanceColumns
     active_alarms: AlarmColumns
     topology: TopologyColumns
     kpi_dashboard: KpiColumns
+    trending: TrendColumns
+    rep_stats: RepColumns
     cluster_system: SystemColumns
     cluster_reports: ReportColumns
 
@@ -200,6 +225,7 @@ class _WithGroups(LabelModel):
 class Texts(_WithGroups):
     cluster_row: Pattern
     sync_broken: Names
+    replication_on: Names
     topology_mark: Pattern
     alarms_found: Pattern
     alarms_none: Pattern
@@ -218,12 +244,7 @@ class FactNames(LabelModel):
     version: Names
 
 
-class Buttons(_WithGroups):
-    upgrade: Names
-    rollback: Names
-    log: Names
-    current_iso: Pattern
-    select: Names
+class Buttons(LabelModel):
     ok: Names
     cancel: Names
     close: Names
@@ -244,6 +265,38 @@ class UploadForm(LabelModel):
     path: Names
 
 
+class DialogWords(LabelModel):
+    delete_iso: Names
+    upload_iso: Names
+    reapply: Names
+    reset_counters: Names
+
+
+class OperationWords(LabelModel):
+    """An entry of the menu Operations, and what its dialog says besides names."""
+
+    entry: Names
+    dialog: Names
+
+
+class Operations(LabelModel):
+    push_scripts: OperationWords
+    force_standby: OperationWords
+    cancel_force_standby: OperationWords
+    switch_force_standby: OperationWords
+    start_upgrade: OperationWords
+    backout: OperationWords
+
+    @cached_property
+    def words(self) -> dict[Operation, OperationWords]:
+        return {operation: getattr(self, operation.name.lower()) for operation in Operation}
+
+    @model_validator(mode="after")
+    def _dialogs_differ(self) -> Operations:
+        _require_different({operation: words.dialog for operation, words in self.words.items()})
+        return self
+
+
 class ActWords(LabelModel):
     initiate_upgrade: Names
     failover_to_new: Names
@@ -251,16 +304,49 @@ class ActWords(LabelModel):
     failover_to_old: Names
 
 
-class DialogWords(LabelModel):
+class DirectorButtons(_WithGroups):
+    upgrade: Names
+    rollback: Names
+    log: Names
+    current_iso: Pattern
+    select: Names
+
+
+class DirectorLabels(LabelModel):
+    """The Upgrade Manager, with its dialogs and the words that announce an act."""
+
+    page: Place
+    columns: UpgradeManagerColumns
+    log: UpgradeLogColumns
+    kits: KitColumns
+    buttons: DirectorButtons
+    acts: ActWords
     select_iso: Names
-    delete_iso: Names
-    upload_iso: Names
-    reapply: Names
-    reset_counters: Names
+
+    @cached_property
+    def words(self) -> dict[Act, Names]:
+        """The words that announce each act."""
+        return {act: getattr(self.acts, act.name.lower()) for act in Act}
+
+    @model_validator(mode="after")
+    def _acts_differ(self) -> DirectorLabels:
+        _require_different(self.words)
+        return self
+
+
+def _require_different(words: Mapping[Any, Names]) -> None:
+    """No phrase may announce two things. Raises ValueError."""
+    owner: dict[str, Any] = {}
+    for what, names in words.items():
+        for name in names:
+            for other, whose in owner.items():
+                if whose is not what and (plain(name) in other or other in plain(name)):
+                    raise ValueError(f"{name!r} could announce {whose} as well as {what}")
+            owner[plain(name)] = what
 
 
 class Labels(LabelModel):
-    """All visible names of one family."""
+    """All visible names of one family. `director`: None where the console has no Upgrade Manager."""
 
     family: str
     releases: tuple[Pattern, ...] = Field(min_length=1)
@@ -275,33 +361,69 @@ class Labels(LabelModel):
     statuses: Names
     buttons: Buttons
     upload: UploadForm
-    acts: ActWords
     dialogs: DialogWords
+    operations: Operations
+    director: DirectorLabels | None = None
 
-    @cached_property
-    def words(self) -> dict[Act, Names]:
-        """The words that announce each act."""
-        return {
-            Act.INITIATE_UPGRADE: self.acts.initiate_upgrade,
-            Act.FAILOVER_TO_NEW: self.acts.failover_to_new,
-            Act.INITIATE_BACKOUT: self.acts.initiate_backout,
-            Act.FAILOVER_TO_OLD: self.acts.failover_to_old,
-        }
+    @property
+    def gui(self) -> Gui:
+        return Gui.MAINTENANCE if self.director is None else Gui.DIRECTOR
 
-    @model_validator(mode="after")
-    def _acts_differ(self) -> Labels:
-        owner: dict[str, Act] = {}
-        for act, names in self.words.items():
-            for name in names:
-                for other, whose in owner.items():
-                    if whose is not act and (plain(name) in other or other in plain(name)):
-                        raise ValueError(f"acts: {name!r} could announce {whose} as well as {act}")
-                owner[plain(name)] = act
-        return self
+    @property
+    def overview(self) -> Page:
+        """The page that shows every server."""
+        return Page.SYSTEM_MAINTENANCE if self.director is None else Page.UPGRADE_MANAGER
+
+    @property
+    def upgrade_manager(self) -> DirectorLabels:
+        """Raises UnreadableReply where there is none."""
+        if self.director is None:
+            raise UnreadableReply("Upgrade Manager", f"the console of {self.family} has none", "")
+        return self.director
+
+    def place(self, page: Page) -> Place:
+        """Where a page is. Raises UnreadableReply for one that there is not, BadInput for the page of a cluster."""
+        pages = self.pages
+        match page:
+            case Page.OVERVIEW:
+                return self.place(self.overview)
+            case Page.UPGRADE_MANAGER:
+                return self.upgrade_manager.page
+            case Page.SYSTEM_MAINTENANCE:
+                return pages.system_maintenance
+            case Page.ISO_MAINTENANCE:
+                return pages.iso_maintenance
+            case Page.ACTIVE_ALARMS:
+                return pages.active_alarms
+            case Page.TOPOLOGY:
+                return pages.topology
+            case Page.KPI_DASHBOARD:
+                return pages.kpi_dashboard
+            case Page.TRENDING:
+                return pages.trending
+            case Page.REP_STATS:
+                return pages.rep_stats
+            case Page.ABOUT:
+                return pages.about
+            case Page.CLUSTER_SYSTEM | Page.CLUSTER_REPORTS:
+                raise BadInput(f"the page {page} needs the name of a cluster")
+
+
+def pages_with(operation: Operation) -> tuple[Page, ...]:
+    """Where the entry of Operations may be, in the order of trying.
+
+    Push Script has moved: 6.1.1/8 has it in System Maintenance, 7.1.1/7 in ISO Maintenance.
+    """
+    if operation is Operation.PUSH_SCRIPTS:
+        return Page.SYSTEM_MAINTENANCE, Page.ISO_MAINTENANCE
+    return (Page.SYSTEM_MAINTENANCE,)
 
 
 DEFAULT = "12.x"
-FAMILIES: dict[str, Path] = {DEFAULT: Path(__file__).with_name("labels_12x.yaml")}
+FAMILIES: dict[str, Path] = {
+    DEFAULT: Path(__file__).with_name("labels_12x.yaml"),
+    "10.5/11.5": Path(__file__).with_name("labels_10x.yaml"),
+}
 
 
 def load(path: Path) -> Labels:
@@ -326,10 +448,15 @@ def load_as(path: Path, shape: type[M]) -> M:
         ) from None
 
 
-def labels_for(release: str) -> Labels:
-    """The labels of the family that `release` belongs to. Raises BadInput when there is none."""
-    for path in FAMILIES.values():
-        labels = load(path)
-        if any(re.match(pattern, release) for pattern in labels.releases):
+@cache
+def family(name: str) -> Labels:
+    """The labels of this entry of FAMILIES."""
+    return load(FAMILIES[name])
+
+
+def labels_for(release: Release) -> Labels:
+    """The labels of the family that `release` belongs to. Raises UnreadableReply when there is none."""
+    for labels in map(family, FAMILIES):
+        if any(re.match(pattern, release.text) for pattern in labels.releases):
             return labels
-    raise BadInput(f"no label file knows the console of release {release}; there are {', '.join(FAMILIES)}")
+    raise UnreadableReply("About", f"a release of no known family ({', '.join(FAMILIES)})", release.text)

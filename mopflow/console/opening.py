@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from mopflow.console.browser import BrowserConsole
-from mopflow.console.labels import labels_for
 from mopflow.console.operator import OperatorConsole, TerminalAsker
 from mopflow.console.pmac import PmacConsole
 from mopflow.console.pmac_protocol import Pmac
@@ -27,7 +26,6 @@ def open_console(site: Site, vault: Vault, base: Path) -> Console:
         f"https://{site.cmp.primary.vip}/",
         access.user,
         vault.get(access.password),
-        labels=labels_for(site.source),
         ca=None if access.ca is None else base / access.ca,
         chromium=access.chromium,
         refresh=site.pace.every / 2,

@@ -8,27 +8,40 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn, Protocol, TextIO
+from typing import NoReturn, Protocol, TextIO, TypeVar
 
 from mopflow.console import reading
-from mopflow.console.labels import DEFAULT, FAMILIES, Columns, Labels, Names, load, plain
+from mopflow.console.labels import (
+    Columns,
+    DirectorLabels,
+    Labels,
+    Names,
+    Place,
+    labels_for,
+    pages_with,
+    plain,
+)
 from mopflow.console.protocol import (
     Act,
     ClusterPage,
     Console,
+    Gui,
     Intended,
     IsoRow,
     Kit,
     KpiRow,
     LogLine,
+    Operation,
     Overview,
     Page,
+    RepRow,
     Shots,
     TopologyRow,
+    TrendRow,
     Urgency,
 )
 from mopflow.console.reading import Button, Cell, Grid, GridRow, Look
@@ -36,6 +49,7 @@ from mopflow.errors import ActRefused, MayHaveRun, NotAnnounced, NothingRun, Unr
 from mopflow.release import Release
 from mopflow.system import Alarm
 
+T = TypeVar("T")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -140,36 +154,58 @@ class OperatorConsole:
 
     Errors are those of the protocol: a person who saw another announcement gives NotAnnounced, a refusal ActRefused,
     a missing message MayHaveRun.
+
+    The words depend on the release that the console shows. With other readings it is read for each instruction;
+    else the person is asked first, and again after whatever may have changed it.
     """
 
-    def __init__(
-        self, asker: Asker, readings: Console | None = None, *, labels: Labels | None = None
-    ) -> None:
+    def __init__(self, asker: Asker, readings: Console | None = None) -> None:
         self._asker = asker
         self._readings = readings
-        self._labels = labels or load(FAMILIES[DEFAULT])
+        self._told: Labels | None = None  # those of the release that the person told last
 
     # --- acts
     def advance(
         self, intended: Intended, *, shots: Shots | None = None, urgency: Urgency = Urgency.ACT
     ) -> str:
         """Told with the exact words that hover text and dialog must have."""
+        director = self._director(str(intended))
         forward = intended.act in (Act.INITIATE_UPGRADE, Act.FAILOVER_TO_NEW)
-        names = self._labels.buttons.upgrade if forward else self._labels.buttons.rollback
-        words = self._labels.words[intended.act][0]
+        names = director.buttons.upgrade if forward else director.buttons.rollback
+        words = director.words[intended.act][0]
         target = intended.server or intended.cluster
         steps = (
-            self._way(Page.UPGRADE_MANAGER),
+            _way(director.page),
             f"Tick the check box of the cluster {intended.cluster}, and no other.",
             f"Hover over {' / '.join(names)}. It must say: {words} ... {target}. Else answer: {Said.OTHER}",
             f"Click it. The dialog must name {words!r} and {target!r}. Else click Cancel and answer: {Said.OTHER}",
             "Click OK and wait for the message.",
         )
-        return self._instruct(str(intended), steps, shots)
+        failover = intended.act in (Act.FAILOVER_TO_NEW, Act.FAILOVER_TO_OLD)
+        return self._instruct(str(intended), steps, shots, changes_gui=failover)
+
+    def operate(self, operation: Operation, names: Sequence[str], *, shots: Shots | None = None) -> str:
+        labels = self._labels()
+        words = labels.operations.words[operation]
+        entry = " / ".join(words.entry)
+        title = f"{operation} {', '.join(names)}"
+        ways = [_way(labels.place(page)) for page in pages_with(operation)]
+        switch = operation is Operation.SWITCH_FORCE_STANDBY
+        what = "the check box of the cluster" if switch else "the check boxes of these servers"
+        steps = (
+            ways[0],
+            *(f"Where its menu Operations has no {entry}: {way}" for way in ways[1:]),
+            f"Tick {what}, and no others: {', '.join(names)}. If there is no {entry}, answer: {Said.OTHER}",
+            f"Operations > {entry}. The dialog must say {' or '.join(map(repr, words.dialog))} and name exactly "
+            f"{', '.join(names)}. Else click Cancel and answer: {Said.OTHER}",
+            "Click OK and wait for the message."
+            + (" If the connection is lost before it comes, answer: unsure" if switch else ""),
+        )
+        return self._instruct(title, steps, shots, changes_gui=switch)
 
     def select_iso(self, path: str, *, shots: Shots | None = None) -> str:
         steps = (
-            self._way(Page.UPGRADE_MANAGER),
+            _way(self._director(f"Select ISO {path}").page),
             "Click Current ISO (upper right).",
             f"Highlight the row with the File Path {path}, exactly this one; click Select (bottom right).",
             "Click OK in the confirmation and wait for the message.",
@@ -200,7 +236,7 @@ class OperatorConsole:
         steps = (
             self._way(Page.ISO_MAINTENANCE),
             f"Tick these servers and no others: {names}.",
-            f"Operations > Upload ISO. Mode {self._labels.upload.scp}, ISO Server Hostname/IP {host}, User {user}, "
+            f"Operations > Upload ISO. Mode {self._labels().upload.scp}, ISO Server Hostname/IP {host}, User {user}, "
             f"the password of {user} on that server, Source ISO file full path {path}.",
             "Click Add.",
         )
@@ -224,6 +260,7 @@ class OperatorConsole:
         if self._readings is not None:
             self._readings.log_in()
             return
+        self._told = None
         answer = self._asker.instruct(
             Instruction(
                 "Log in at the CMP's VIP",
@@ -240,78 +277,84 @@ class OperatorConsole:
         text = self._asker.question(
             Question("Release of the CMP", ("Help > About. Copy the release number.",), lines=False)
         )
-        return Release.parse(text.strip().removeprefix("Release").strip())
+        release = Release.parse(text.strip().removeprefix("Release").strip())
+        self._told = labels_for(release)
+        return release
 
     def overview(self) -> Overview:
         if self._readings is not None:
             return self._readings.overview()
-        look = self._paste("Upgrade Manager", self._way(Page.UPGRADE_MANAGER))
-        iso = self._asker.question(
-            Question("Current ISO", ("Type what stands behind `Current ISO:` (upper right).",), lines=False)
-        )
-        broken = self._asker.question(
-            Question(
-                "Sync Broken",
-                ("Type the names of servers with a Sync Broken mark, with blanks between; empty for none.",),
-                lines=False,
-            )
-        )
-        look = look.model_copy(
-            update={"buttons": (Button(name=f"Current ISO: {iso.strip()}", enabled=True),)}
-        )
-        return reading.upgrade_manager(self._marked(look, broken.replace(",", " ").split()), self._labels)
+        labels = self._labels()
+        look = self._paste(str(labels.overview), self._way(Page.OVERVIEW))
+        if labels.gui is Gui.DIRECTOR:
+            steps = ("Type what stands behind `Current ISO:` (upper right).",)
+            iso = self._asker.question(Question("Current ISO", steps, lines=False))
+            button = Button(name=f"Current ISO: {iso.strip()}", enabled=True)
+            look = look.model_copy(update={"buttons": (button,)})
+        steps = ("Type the names of servers with a Sync Broken mark, with blanks between; empty for none.",)
+        broken = self._asker.question(Question("Sync Broken", steps, lines=False))
+        marked = _marked(look, broken.replace(",", " ").split(), labels)
+        return self._understand(reading.overview, marked)
 
     def upgrade_log(self, cluster: str) -> tuple[LogLine, ...]:
         if self._readings is not None:
             return self._readings.upgrade_log(cluster)
         tick = f"Tick the cluster {cluster}, click View Upgrade Log."
         look = self._paste(f"Upgrade Log of {cluster}", self._way(Page.UPGRADE_MANAGER), tick)
-        return reading.upgrade_log(look, self._labels, in_dialog=False)
+        return self._understand(lambda look, labels: reading.upgrade_log(look, labels, in_dialog=False), look)
 
     def active_alarms(self) -> tuple[Alarm, ...]:
         if self._readings is not None:
             return self._readings.active_alarms()
         note = "Copy the line `... Alarms found, displaying all Alarms.` as well."
-        return reading.active_alarms(
-            self._paste("Active Alarms", self._way(Page.ACTIVE_ALARMS), note), self._labels
-        )
+        return self._pasted(Page.ACTIVE_ALARMS, reading.active_alarms, note)
 
     def topology(self) -> tuple[TopologyRow, ...]:
         if self._readings is not None:
             return self._readings.topology()
-        way = self._way(Page.TOPOLOGY)
-        return reading.topology(self._paste("Topology", f"{way} Choose All Clusters."), self._labels)
+        return self._pasted(Page.TOPOLOGY, reading.topology, "Choose All Clusters.")
 
     def iso_maintenance(self) -> tuple[IsoRow, ...]:
         if self._readings is not None:
             return self._readings.iso_maintenance()
-        return reading.iso_maintenance(
-            self._paste("ISO Maintenance", self._way(Page.ISO_MAINTENANCE)), self._labels
-        )
+        return self._pasted(Page.ISO_MAINTENANCE, reading.iso_maintenance)
 
     def kpi_dashboard(self) -> tuple[KpiRow, ...]:
         if self._readings is not None:
             return self._readings.kpi_dashboard()
-        return reading.kpi_dashboard(
-            self._paste("KPI Dashboard", self._way(Page.KPI_DASHBOARD)), self._labels
-        )
+        return self._pasted(Page.KPI_DASHBOARD, reading.kpi_dashboard)
+
+    def trending(self) -> tuple[TrendRow, ...]:
+        if self._readings is not None:
+            return self._readings.trending()
+        return self._pasted(Page.TRENDING, reading.trending)
+
+    def rep_stats(self) -> tuple[RepRow, ...]:
+        if self._readings is not None:
+            return self._readings.rep_stats()
+        return self._pasted(Page.REP_STATS, reading.rep_stats)
 
     def kits(self) -> tuple[Kit, ...]:
         if self._readings is not None:
             return self._readings.kits()
         steps = (self._way(Page.UPGRADE_MANAGER), "Click Current ISO, copy the table, then click Cancel.")
-        return reading.kits(self._paste("Upgrade kits", *steps), self._labels, in_dialog=False)
+        look = self._paste("Upgrade kits", *steps)
+        return self._understand(lambda look, labels: reading.kits(look, labels, in_dialog=False), look)
 
     def cluster_page(self, cluster: str) -> ClusterPage:
         if self._readings is not None:
             return self._readings.cluster_page(cluster)
-        labels = self._labels
         steps = self._way_to_cluster(cluster, "System")
         note = "Copy the lines Name, Status and Version and the table of servers."
         system = self._paste(f"System tab of {cluster}", steps, note)
-        status, version, mismatch = reading.cluster_system(system, labels, cluster)
+        status, version, mismatch = self._understand(
+            lambda look, labels: reading.cluster_system(look, labels, cluster), system
+        )
         reports = self._paste(f"Reports tab of {cluster}", self._way_to_cluster(cluster, "Reports"))
-        counters = reading.cluster_reports(reports.model_copy(update={"heading": cluster}), labels, cluster)
+        counters = self._understand(
+            lambda look, labels: reading.cluster_reports(look, labels, cluster),
+            reports.model_copy(update={"heading": cluster}),
+        )
         return ClusterPage(cluster, status, version, mismatch, counters)
 
     def screenshot(self, page: Page, to: Path, cluster: str | None = None) -> Path:
@@ -327,13 +370,31 @@ class OperatorConsole:
             self._readings.close()
 
     # --- inside
-    def _instruct(self, title: str, steps: tuple[str, ...], shots: Shots | None) -> str:
+    def _labels(self) -> Labels:
+        if self._readings is not None:
+            return labels_for(self._readings.about())
+        if self._told is None:
+            self.about()
+        assert self._told is not None
+        return self._told
+
+    def _director(self, expected: str) -> DirectorLabels:
+        labels = self._labels()
+        if labels.director is None:
+            raise NotAnnounced(expected, f"no Upgrade Manager: the console is that of {labels.family}")
+        return labels.director
+
+    def _instruct(
+        self, title: str, steps: tuple[str, ...], shots: Shots | None, *, changes_gui: bool = False
+    ) -> str:
         if shots is not None:
             steps = (
                 *steps[:-1],
                 f"Before the last click save a screenshot as {shots.next('dialog')}.",
                 steps[-1],
             )
+        if changes_gui:
+            self._told = None
         answer = self._asker.instruct(Instruction(title, steps))
         match answer.said:
             case Said.DONE:
@@ -366,45 +427,53 @@ class OperatorConsole:
             raise NothingRun(f"{to} is not a PNG file")
 
     def _way(self, page: Page) -> str:
-        pages = self._labels.pages
-        places = {
-            Page.UPGRADE_MANAGER: pages.upgrade_manager,
-            Page.ISO_MAINTENANCE: pages.iso_maintenance,
-            Page.ACTIVE_ALARMS: pages.active_alarms,
-            Page.TOPOLOGY: pages.topology,
-            Page.KPI_DASHBOARD: pages.kpi_dashboard,
-            Page.ABOUT: pages.about,
-        }
-        return f"Open {' > '.join(places[page].way)}." if page in places else f"Open {page}."
+        return _way(self._labels().place(page))
 
     def _way_to_cluster(self, cluster: str, tab: str) -> str:
-        ways = " or ".join(" > ".join(place.way) for place in self._labels.cluster_lists)
+        ways = " or ".join(" > ".join(place.way) for place in self._labels().cluster_lists)
         return f"Open {ways} > {cluster} > {tab}."
 
     def _paste(self, title: str, *steps: str) -> Look:
         text = self._asker.question(
             Question(title, (*steps, "Copy the table with its headings and paste it here."))
         )
-        return parse_paste(text, self._labels)
+        return self._understand(lambda _, labels: parse_paste(text, labels), Look())
 
-    def _marked(self, look: Look, servers: Sequence[str]) -> Look:
-        """The Sync Broken marks are pictures, and pictures do not paste."""
-        mark = self._labels.texts.sync_broken[0]
-        missing = set(servers)
-        grids = []
-        for grid in look.grids:
-            rows = []
-            for row in grid.rows:
-                name = row.cells[0].line if 0 in row.cells else ""
-                if name in missing:
-                    missing.discard(name)
-                    first = Cell(text=row.cells[0].text, marks=(mark,))
-                    row = row.model_copy(update={"cells": {**row.cells, 0: first}})
-                rows.append(row)
-            grids.append(grid.model_copy(update={"rows": tuple(rows)}))
-        if missing:
-            _fail("Sync Broken", "no such servers", ", ".join(sorted(missing)))
-        return look.model_copy(update={"grids": tuple(grids)})
+    def _pasted(self, page: Page, read: Callable[[Look, Labels], T], note: str = "") -> T:
+        look = self._paste(str(page), " ".join(filter(None, (self._way(page), note))))
+        return self._understand(read, look)
+
+    def _understand(self, read: Callable[[Look, Labels], T], look: Look) -> T:
+        """What cannot be read may be of another release than the person told."""
+        try:
+            return read(look, self._labels())
+        except UnreadableReply:
+            self._told = None
+            raise
+
+
+def _way(place: Place) -> str:
+    return f"Open {' > '.join(place.way)}."
+
+
+def _marked(look: Look, servers: Sequence[str], labels: Labels) -> Look:
+    """The Sync Broken marks are pictures, and pictures do not paste."""
+    mark = labels.texts.sync_broken[0]
+    missing = set(servers)
+    grids = []
+    for grid in look.grids:
+        rows = []
+        for row in grid.rows:
+            name = row.cells[0].line if 0 in row.cells else ""
+            if name in missing:
+                missing.discard(name)
+                first = Cell(text=row.cells[0].text, marks=(mark,))
+                row = row.model_copy(update={"cells": {**row.cells, 0: first}})
+            rows.append(row)
+        grids.append(grid.model_copy(update={"rows": tuple(rows)}))
+    if missing:
+        _fail("Sync Broken", "no such servers", ", ".join(sorted(missing)))
+    return look.model_copy(update={"grids": tuple(grids)})
 
 
 def parse_paste(text: str, labels: Labels) -> Look:
@@ -437,9 +506,14 @@ def parse_paste(text: str, labels: Labels) -> Look:
 def _is_header(cells: Sequence[str], labels: Labels) -> bool:
     """Every column of some grid has a cell here."""
     have = {plain(cell) for cell in cells}
+    return any(all(_among(names, have) for _, names in columns.items()) for columns in _grids(labels))
+
+
+def _grids(labels: Labels) -> Iterator[Columns]:
     grids = labels.grids
-    known: list[Columns] = [getattr(grids, name) for name in type(grids).model_fields]
-    return any(all(_among(names, have) for _, names in columns.items()) for columns in known)
+    yield from (getattr(grids, name) for name in type(grids).model_fields)
+    if labels.director is not None:
+        yield from (labels.director.columns, labels.director.log, labels.director.kits)
 
 
 def _among(names: Names, have: set[str]) -> bool:

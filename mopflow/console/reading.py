@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mopflow.console.labels import Columns, HasLogin, Labels, Names, is_one_of, plain
 from mopflow.console.protocol import (
     Act,
+    Gui,
     Intended,
     IsoImage,
     IsoRow,
@@ -19,8 +21,11 @@ from mopflow.console.protocol import (
     KpiRow,
     LogLine,
     Overview,
+    RepRow,
     TopologyRow,
+    TrendRow,
 )
+from mopflow.console.protocol import Operation as Operate
 from mopflow.errors import NotAnnounced, UnreadableReply
 from mopflow.release import Release
 from mopflow.system import Alarm, Operation, Role, ServerState, Severity, UpToDate
@@ -235,35 +240,73 @@ def _by_cluster(rows: Iterable[TypedRow], labels: Labels, source: str) -> list[t
     return found
 
 
+def overview(look: Look, labels: Labels) -> Overview:
+    """The page that shows every server in this family."""
+    return (upgrade_manager if labels.gui is Gui.DIRECTOR else system_maintenance)(look, labels)
+
+
 def upgrade_manager(look: Look, labels: Labels) -> Overview:
     """The table of Figures 1 and 3 and the label of Current ISO (3.1.3)."""
     source = "Upgrade Manager"
-    servers = []
-    for cluster, row in _by_cluster(look.grid(labels.grids.upgrade_manager, source), labels, source):
-        try:
-            release = Release.parse(row["running"])
-        except UnreadableReply:
-            release = None  # the state of a cluster says what an unreadable release means
-        marks = [mark for cell in row.row.cells.values() for mark in cell.marks]
-        servers.append(
-            ServerState(
-                name=row["name"],
-                cluster=cluster,
-                role=Role.read(row["role"]),
-                release=release,
-                prev_release=row["previous"],
-                up_to_date=UpToDate.read(row["up_to_date"]),
-                operation=Operation.read(row["operation"]),
-                sync_broken=any(is_one_of(mark, labels.texts.sync_broken) for mark in marks),
-                alarm_severity=Severity.read(row["severity"]) if row["severity"] else None,
-            )
+    columns = labels.upgrade_manager.columns
+    servers = tuple(
+        ServerState(
+            name=row["name"],
+            cluster=cluster,
+            role=Role.read(row["role"]),
+            release=_running(row),
+            prev_release=row["previous"],
+            up_to_date=UpToDate.read(row["up_to_date"]),
+            operation=Operation.read(row["operation"]),
+            sync_broken=_has_broken_mark(row, labels),
+            alarm_severity=Severity.read(row["severity"]) if row["severity"] else None,
         )
-    return Overview(tuple(servers), current_iso(look, labels))
+        for cluster, row in _by_cluster(look.grid(columns, source), labels, source)
+    )
+    return Overview(servers, current_iso(look, labels))
+
+
+def system_maintenance(look: Look, labels: Labels) -> Overview:
+    """The table of System Maintenance (6.1.1 steps 6 and 9 to 13, 12.3.5 steps 6 and 7).
+
+    A server is in sync only where Replication is On and no Sync Broken mark stands.
+    """
+    source = "System Maintenance"
+    servers = tuple(
+        ServerState(
+            name=row["name"],
+            cluster=cluster,
+            role=Role.read(row["role"]),
+            release=_running(row),
+            prev_release="",
+            up_to_date=UpToDate.NOT_APPLICABLE,
+            operation=Operation.read(row["operation"]),
+            sync_broken=_has_broken_mark(row, labels)
+            or not is_one_of(row["replication"], labels.texts.replication_on),
+            alarm_severity=None,
+        )
+        for cluster, row in _by_cluster(look.grid(labels.grids.system_maintenance, source), labels, source)
+    )
+    return Overview(servers, "", Gui.MAINTENANCE)
+
+
+def _running(row: TypedRow) -> Release | None:
+    """None when it cannot be read: the state of a cluster says what that means."""
+    try:
+        return Release.parse(row["running"])
+    except UnreadableReply:
+        return None
+
+
+def _has_broken_mark(row: TypedRow, labels: Labels) -> bool:
+    marks = (mark for cell in row.row.cells.values() for mark in cell.marks)
+    return any(is_one_of(mark, labels.texts.sync_broken) for mark in marks)
 
 
 def current_iso(look: Look, labels: Labels) -> str:
     """The label on the button Current ISO."""
-    found = [re.match(labels.buttons.current_iso, b.name) for b in look.buttons if not b.in_dialog]
+    pattern = labels.upgrade_manager.buttons.current_iso
+    found = [re.match(pattern, b.name) for b in look.buttons if not b.in_dialog]
     labelled = [match["label"] for match in found if match]
     if len(labelled) != 1:
         raise UnreadableReply("Upgrade Manager", f"{len(labelled)} buttons for Current ISO", look.heading)
@@ -286,7 +329,7 @@ def upgrade_log(look: Look, labels: Labels, *, in_dialog: bool) -> tuple[LogLine
             mode=row["mode"],
             description=row["description"],
         )
-        for row in look.grid(labels.grids.upgrade_log, "Upgrade Log", in_dialog=in_dialog)
+        for row in look.grid(labels.upgrade_manager.log, "Upgrade Log", in_dialog=in_dialog)
     )
 
 
@@ -294,7 +337,7 @@ def kits(look: Look, labels: Labels, *, in_dialog: bool) -> tuple[Kit, ...]:
     """The dialog behind Current ISO (9.1.1 step 9)."""
     return tuple(
         Kit(row["label"], row["release"], row.required("path"), row["description"])
-        for row in look.grid(labels.grids.kits, "Current ISO", in_dialog=in_dialog)
+        for row in look.grid(labels.upgrade_manager.kits, "Current ISO", in_dialog=in_dialog)
     )
 
 
@@ -378,20 +421,44 @@ def topology(look: Look, labels: Labels) -> tuple[TopologyRow, ...]:
 def kpi_dashboard(look: Look, labels: Labels) -> tuple[KpiRow, ...]:
     """The KPI Dashboard; TPS is 0 without traffic, never empty."""
     source = "KPI Dashboard"
-    columns = labels.grids.kpi_dashboard
-    headings = next(
-        (
-            g.headings
-            for g in look.grids
-            if all(_positions(g.headings, names) for _, names in columns.items())
-        ),
-        (),
+    return tuple(
+        KpiRow(row.required("name"), number(row["tps"], source), values)
+        for row, values in _printed(look, labels.grids.kpi_dashboard, source)
     )
-    rows = []
-    for row in look.grid(columns, source):
-        values = {headings[at]: cell.line for at, cell in row.row.cells.items() if at < len(headings)}
-        rows.append(KpiRow(row.required("name"), number(row["tps"], source), values))
-    return tuple(rows)
+
+
+def trending(look: Look, labels: Labels) -> tuple[TrendRow, ...]:
+    """Trending Reports (11 step 4): a row per cluster and interval; none before the first interval has ended."""
+    return tuple(
+        TrendRow(row.required("name"), values)
+        for row, values in _printed(look, labels.grids.trending, "Trending Reports")
+        if row.required("start")
+    )
+
+
+def rep_stats(look: Look, labels: Labels) -> tuple[RepRow, ...]:
+    """MPE/MRA Rep Stats (11 step 5)."""
+    return tuple(
+        RepRow(row.required("name"), row.required("peer"), row.required("status"), values)
+        for row, values in _printed(look, labels.grids.rep_stats, "MPE/MRA Rep Stats")
+    )
+
+
+def _printed(look: Look, columns: Columns, source: str) -> list[tuple[TypedRow, dict[str, str]]]:
+    """Each row of the grid with these columns, and all that it prints by heading."""
+    rows = look.grid(columns, source)
+    (headings,) = (g.headings for g in look.grids if not g.in_dialog and _has_columns(g, columns))
+    found = []
+    for row in rows:
+        cells = row.row.cells
+        if not set(range(len(headings))) <= set(cells):
+            row.fail("a row with fewer cells than headings")
+        found.append((row, {name: cells[at].line for at, name in enumerate(headings) if name}))
+    return found
+
+
+def _has_columns(grid: Grid, columns: Columns) -> bool:
+    return all(_positions(grid.headings, names) for _, names in columns.items())
 
 
 def about(look: Look, labels: Labels) -> Release:
@@ -450,6 +517,60 @@ def _fact(look: Look, names: Names, source: str) -> str:
     return found[0]
 
 
+# --- check boxes of the maintenance pages
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """The check boxes of a page that has one for each cluster and one for each server."""
+
+    members: Mapping[str, AbstractSet[str]]  # servers by cluster
+    boxes: Mapping[str, str]  # name of the check box by cluster
+    servers: AbstractSet[str]  # that are ticked
+    clusters: AbstractSet[str]  # whose own check box is ticked
+    strange: AbstractSet[str]  # ticked check boxes that are neither
+
+    @property
+    def all_servers(self) -> set[str]:
+        return {server for servers in self.members.values() for server in servers}
+
+    def are_servers(self, wanted: AbstractSet[str]) -> bool:
+        """Exactly these servers are ticked; the check box of a cluster may stand for them, if all its servers are."""
+        whole = all(self.members[cluster] <= wanted for cluster in self.clusters)
+        return self.servers == wanted and whole and not self.strange
+
+    def are_cluster(self, wanted: str) -> bool:
+        """Exactly the check box of this cluster is ticked; those of all its servers may be ticked with it."""
+        inside = not self.servers or self.servers == self.members.get(wanted)
+        return self.clusters == {wanted} and inside and not self.strange
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(self.servers | self.clusters | self.strange)) or "nothing"
+
+
+def ticks(look: Look, labels: Labels, columns: Columns, source: str) -> Ticks:
+    """What is ticked there. Raises UnreadableReply for a table that is not whole."""
+    rows = look.grid(columns, source)
+    members: dict[str, set[str]] = {}
+    for cluster, row in _by_cluster(rows, labels, source):
+        members.setdefault(cluster, set()).add(row["name"])
+    boxes: dict[str, str] = {}
+    servers, clusters = set(), set()
+    strange = {box.name for grid in look.grids for row in grid.rows for box in row.boxes if box.ticked}
+    for row in rows:
+        own = row.row.boxes
+        head = re.match(labels.texts.cluster_row, row["name"])
+        if head and len(own) == 1 and own[0].name:
+            boxes[head["name"]] = own[0].name
+            if own[0].ticked:
+                clusters.add(head["name"])
+                strange.discard(own[0].name)
+        elif not head and any(box.ticked and box.name == row["name"] for box in own):
+            servers.add(row["name"])
+            strange.discard(row["name"])
+    return Ticks(members, boxes, servers, clusters, strange)
+
+
 # --- what the console announces
 
 
@@ -482,7 +603,7 @@ def require_announced(
     of_server = intended.act in (Act.INITIATE_UPGRADE, Act.INITIATE_BACKOUT)
     if of_server and intended.server is None:
         raise ValueError(f"{intended.act} needs the server that it is meant for")
-    acts = {act for act, words in labels.words.items() if says(text, words)}
+    acts = {act for act, words in labels.upgrade_manager.words.items() if says(text, words)}
     target = intended.server if of_server and intended.server else intended.cluster
     named = names_in(text, {*clusters, *servers, target, intended.cluster})
     allowed = {target, intended.cluster}
@@ -497,3 +618,17 @@ def require_names(
     named = names_in(text, known | wanted)
     if not says(text, phrase) or named != set(wanted):
         raise NotAnnounced(expected, " ".join(text.split()) or "nothing")
+
+
+def require_operation(
+    text: str, operation: Operate, wanted: AbstractSet[str], known: AbstractSet[str], labels: Labels
+) -> None:
+    """Does this dialog say the words of this entry of Operations alone, and name exactly these?
+
+    Raises NotAnnounced.
+    """
+    expected = f"{operation} {', '.join(sorted(wanted))}"
+    said = {one for one, words in labels.operations.words.items() if says(text, words.dialog)}
+    if said != {operation}:
+        raise NotAnnounced(expected, " ".join(text.split()) or "nothing")
+    require_names(text, labels.operations.words[operation].dialog, wanted, known, expected)

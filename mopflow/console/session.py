@@ -51,6 +51,10 @@ class SessionLost(Exception):
     """A login form stands where a page was expected."""
 
 
+class NoEntry(UnreadableReply):
+    """The page has no such entry; the entries before it on the way may have been opened, nothing was done."""
+
+
 class _Redrawn(Unreachable):
     """What was to be clicked is not on the page any more; nothing was clicked."""
 
@@ -103,6 +107,7 @@ class Session:
         self._bookmarks: dict[str, str] = {}  # where a page was found, by page
         self._placeless: set[str] = set()  # pages that have no address of their own
         self._start = origin.url  # where one stands after the login
+        self.logins = 0  # how often the console has let us in
         self._secrets = {password.get_secret_value()}
 
     @property
@@ -354,7 +359,7 @@ class Session:
     def walk(self, tab: Tab, way: Sequence[Names], within: str = "page") -> None:
         """Click along a way of entries. A group opens by click or by hover; both are tried.
 
-        Raises UnreadableReply when an entry is not there. A page that is drawn anew meanwhile is walked again.
+        Raises NoEntry when an entry is not there. A page that is drawn anew meanwhile is walked again.
         """
         end = time.monotonic() + self.deadline
         while True:
@@ -371,9 +376,7 @@ class Session:
         for at, names in enumerate(way):
             found = self._await_entry(tab, names, group, within, self.settle)
             if found is None:
-                raise UnreadableReply(
-                    "console navigation", "no entry " + " > ".join(n[0] for n in way[: at + 1]), ""
-                )
+                raise NoEntry("console navigation", "no entry " + " > ".join(n[0] for n in way[: at + 1]), "")
             if at == len(way) - 1:
                 with self.translated(f"click {names[0]}"):
                     found.click()
@@ -419,6 +422,12 @@ class Session:
         self.walk(tab, [(name,) for name in place.way], "navigation")
         self.arrive(tab, place.heading)
         self._bookmarks[str(place.way)] = tab.url
+
+    def forget_ways(self) -> None:
+        """Pages may be elsewhere now, or not be at all: each is sought by the navigation again."""
+        self._bookmarks.clear()
+        self._placeless.clear()
+        self._shows.clear()
 
     def begin(self, tab: Tab) -> Tab:
         """To the page on which one stands after the login."""
@@ -527,6 +536,7 @@ class Session:
             if not look.is_login(self.labels):
                 if look.heading:
                     self._start = tab.url
+                    self.logins += 1
                     return
             else:
                 alerts = [message.text for message in look.messages if message.role == "alert"]

@@ -12,13 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mopflow.console import reading
-from mopflow.console.labels import DEFAULT, FAMILIES, Labels, labels_for, load
-from mopflow.console.protocol import Act, Intended, IsoImage, TopologyRow
+from mopflow.console.labels import DEFAULT, FAMILIES, Labels, family, labels_for, load, pages_with
+from mopflow.console.protocol import (
+    Act,
+    Gui,
+    Intended,
+    IsoImage,
+    Operation,
+    Page,
+    RepRow,
+    TopologyRow,
+    TrendRow,
+)
 from mopflow.console.reading import Look
 from mopflow.errors import BadInput, NotAnnounced, UnreadableReply
+from mopflow.release import Release
 from mopflow.system import Doing, Role, Severity, UpToDate
 
-LABELS = load(FAMILIES[DEFAULT])
+LABELS = family(DEFAULT)
+OLD = family("10.5/11.5")
 MANAGER = (
     "Name", "Alarm Severity", "Up to Date", "Server Role", "Prev Release", "Running Release", "Upgrade Operation",
 )  # fmt: skip
@@ -144,6 +156,222 @@ class TestUpgradeManager:
             reading.upgrade_manager(one.model_copy(update={"grids": (inside,)}), LABELS)
 
 
+MAINTENANCE = (
+    "Name", "Appl Type", "IP", "Server State", "Running Release", "Replication", "Upgrade Operation",
+)  # fmt: skip
+FORCED = (
+    "cmp-1b", "CMP", "10.0.0.2", "Force Standby", "12.1.2.0.0_22.1.0", "On",
+    "Completed: upgrade was completed at Aug 18, 2016 23:09:07",
+)  # fmt: skip
+OLD_ACTIVE = ("cmp-1a", "CMP", "10.0.0.1", "Active", "10.5.6_1.1.0", "On", "")
+
+
+def maintenance(*rows: tuple[str, ...], headings: tuple[str, ...] = MAINTENANCE, **more: Any) -> Look:
+    return look(headings, *rows, **more)
+
+
+class TestSystemMaintenance:
+    def test_reads_the_table(self) -> None:
+        page = reading.overview(maintenance(HEAD, OLD_ACTIVE, FORCED), OLD)
+        active, forced = page.servers
+        assert (page.gui, page.current_iso) == (Gui.MAINTENANCE, "")
+        assert (active.name, active.cluster, active.role) == ("cmp-1a", "CMP Site1 Cluster", Role.ACTIVE)
+        assert active.release is not None and active.release.short == "10.5.6"
+        assert active.operation.doing is Doing.NOTHING
+        assert (forced.role, forced.operation.doing, forced.operation.percent) == (
+            Role.FORCED_STANDBY, Doing.SUCCEEDED, 100,
+        )  # fmt: skip
+        assert {(s.prev_release, s.up_to_date, s.alarm_severity, s.sync_broken) for s in page.servers} == {
+            ("", UpToDate.NOT_APPLICABLE, None, False)
+        }
+
+    @pytest.mark.parametrize(
+        ("cell", "broken"),
+        [("On", False), ("ON", False), ("Off", True), ("", True), ("n/a", True), ("On hold", True)],
+    )
+    def test_only_replication_on_is_in_sync(self, cell: str, broken: bool) -> None:
+        row = (*FORCED[:5], cell, FORCED[6])
+        assert reading.overview(maintenance(HEAD, OLD_ACTIVE, row), OLD).servers[1].sync_broken is broken
+
+    def test_the_sync_broken_mark_counts_whatever_replication_says(self) -> None:
+        page = maintenance(HEAD, OLD_ACTIVE, FORCED, marks={"cmp-1b": "Sync Broken"})
+        assert [s.sync_broken for s in reading.overview(page, OLD).servers] == [False, True]
+
+    @pytest.mark.parametrize(
+        ("text", "doing", "backout"),
+        [
+            ("Upgrading: 45% (Elapsed Time: 0:12:33)", Doing.RUNNING, False),
+            ("Backing out: 45% (Elapsed Time: 0:12:33)", Doing.RUNNING, True),
+            ("Completed: backout was completed at Aug 18, 2016 23:09:07", Doing.SUCCEEDED, True),
+            ("Error: upgrade failed at Aug 18, 2016 23:09:07", Doing.FAILED, False),
+            ("something else", Doing.UNKNOWN, False),
+        ],
+    )
+    def test_operations(self, text: str, doing: Doing, backout: bool) -> None:
+        row = (*FORCED[:6], text)
+        operation = reading.overview(maintenance(HEAD, OLD_ACTIVE, row), OLD).servers[1].operation
+        assert (operation.doing, operation.backout) == (doing, backout)
+
+    def test_unknown_cells_are_unknown_and_never_good(self) -> None:
+        strange = ("cmp-1b", "CMP", "10.0.0.2", "Dreaming", "TPD 7.0", "perhaps", "who knows")
+        server = reading.overview(maintenance(HEAD, OLD_ACTIVE, strange), OLD).servers[1]
+        assert (server.role, server.release, server.sync_broken) == (Role.UNKNOWN, None, True)
+
+    @pytest.mark.parametrize(
+        ("page", "what"),
+        [
+            (lambda: maintenance(HEAD, FORCED), "announces 2 servers, 1 are shown"),
+            (lambda: maintenance(FORCED, OLD_ACTIVE), "above the first cluster"),
+            (lambda: maintenance(HEAD, FORCED, FORCED), "stands there twice"),
+            (maintenance, "no servers are shown"),
+            (lambda: maintenance(HEAD, OLD_ACTIVE, FORCED[:6]), "a row without a cell for operation"),
+            (lambda: maintenance(HEAD, OLD_ACTIVE, FORCED, headings=MAINTENANCE[:-1]), "no grid with the columns"),
+            (lambda: maintenance(HEAD, headings=(*MAINTENANCE, "Replication")), "two columns for replication"),
+            (lambda: manager(HEAD, STANDBY, ACTIVE), "no grid with the columns"),
+        ],
+    )  # fmt: skip
+    def test_a_page_of_another_shape_is_unreadable(self, page: Callable[[], Look], what: str) -> None:
+        with pytest.raises(UnreadableReply, match=what):
+            reading.overview(page(), OLD)
+
+    def test_neither_family_reads_the_page_of_the_other(self) -> None:
+        newer = tuple("Server Role" if name == "Server State" else name for name in MAINTENANCE)
+        for page, labels in ((maintenance(HEAD, OLD_ACTIVE, FORCED), LABELS),
+                             (maintenance(HEAD, OLD_ACTIVE, FORCED, headings=newer), OLD)):  # fmt: skip
+            with pytest.raises(UnreadableReply, match="no grid"):
+                reading.system_maintenance(page, labels)
+
+    def test_what_there_is_not_is_said(self) -> None:
+        page = manager(HEAD, STANDBY, ACTIVE)
+        for read in (
+            reading.upgrade_manager,
+            lambda look, labels: reading.kits(look, labels, in_dialog=False),
+            lambda look, labels: reading.upgrade_log(look, labels, in_dialog=False),
+        ):
+            with pytest.raises(UnreadableReply, match=r"the console of 10\.5/11\.5 has none"):
+                read(page, OLD)  # type: ignore[operator]
+
+
+def boxed(*rows: tuple[str, bool]) -> Look:
+    """System Maintenance with a check box in each row, named like its cluster or server."""
+    grid = {
+        "headings": MAINTENANCE,
+        "rows": [
+            {
+                "cells": {at: {"text": name if at == 0 or name.endswith(")") else "x"} for at in range(len(MAINTENANCE))},
+                "boxes": [{"name": name.partition(" (")[0], "ticked": ticked, "enabled": True}],
+            }
+            for name, ticked in rows
+        ],
+    }  # fmt: skip
+    return Look.parse({"grids": [grid]})
+
+
+def two(*ticked: str) -> reading.Ticks:
+    names = ("cmp-1 (2 Servers)", "cmp-1a", "cmp-1b", "cmp-2 (2 Servers)", "cmp-2a", "cmp-2b")
+    page = boxed(*((name, name.partition(" (")[0] in ticked) for name in names))
+    return reading.ticks(page, OLD, OLD.grids.system_maintenance, "System Maintenance")
+
+
+class TestTicks:
+    @pytest.mark.parametrize(
+        ("ticked", "wanted", "right"),
+        [
+            (("cmp-1b",), {"cmp-1b"}, True),
+            (("cmp-1a", "cmp-1b"), {"cmp-1a", "cmp-1b"}, True),
+            (("cmp-1", "cmp-1a", "cmp-1b"), {"cmp-1a", "cmp-1b"}, True),
+            ((), {"cmp-1b"}, False),
+            (("cmp-1a",), {"cmp-1b"}, False),
+            (("cmp-1a", "cmp-1b"), {"cmp-1b"}, False),
+            (("cmp-1b", "cmp-2b"), {"cmp-1b"}, False),
+            (("cmp-1", "cmp-1b"), {"cmp-1b"}, False),
+            (("cmp-2", "cmp-1b"), {"cmp-1b"}, False),
+        ],
+    )
+    def test_exactly_these_servers(self, ticked: tuple[str, ...], wanted: set[str], right: bool) -> None:
+        assert two(*ticked).are_servers(wanted) is right
+
+    @pytest.mark.parametrize(
+        ("ticked", "right"),
+        [
+            (("cmp-1",), True),
+            (("cmp-1", "cmp-1a", "cmp-1b"), True),
+            ((), False),
+            (("cmp-1a", "cmp-1b"), False),
+            (("cmp-1", "cmp-1a"), False),
+            (("cmp-2",), False),
+            (("cmp-1", "cmp-2"), False),
+            (("cmp-1", "cmp-2a", "cmp-2b"), False),
+        ],
+    )
+    def test_exactly_this_cluster(self, ticked: tuple[str, ...], right: bool) -> None:
+        assert two(*ticked).are_cluster("cmp-1") is right
+
+    def test_a_box_that_is_neither_spoils_both(self) -> None:
+        page = boxed(("cmp-1 (1 Server)", False), ("cmp-1a", True))
+        strange = page.grids[0].rows[1].model_copy(
+            update={"boxes": (*page.grids[0].rows[1].boxes, reading.Box(name="all", ticked=True, enabled=True))}
+        )  # fmt: skip
+        grid = page.grids[0].model_copy(update={"rows": (page.grids[0].rows[0], strange)})
+        ticks = reading.ticks(Look(grids=(grid,)), OLD, OLD.grids.system_maintenance, "x")
+        assert ticks.strange == {"all"} and not ticks.are_servers({"cmp-1a"})
+
+    def test_a_table_that_is_not_whole_is_unreadable(self) -> None:
+        with pytest.raises(UnreadableReply, match="announces 2 servers"):
+            reading.ticks(
+                boxed(("cmp-1 (2 Servers)", False), ("cmp-1a", True)), OLD, OLD.grids.system_maintenance, "x"
+            )
+
+
+DIALOGS = {
+    Operation.PUSH_SCRIPTS: "Push the scripts to {}?",
+    Operation.FORCE_STANDBY: "Force {} into standby?",
+    Operation.CANCEL_FORCE_STANDBY: "Cancel the forced standby of {}?",
+    Operation.SWITCH_FORCE_STANDBY: "Switch the forced standby of {}?",
+    Operation.START_UPGRADE: "Start the upgrade of {}?",
+    Operation.BACKOUT: "Back out {} to the previous release?",
+}
+
+
+class TestOperations:
+    KNOWN = frozenset({"cmp-1", "cmp-1a", "cmp-1b", "cmp-11b", "mpe-1a"})
+
+    @pytest.mark.parametrize("labels", [OLD, LABELS], ids=lambda labels: labels.family)
+    @given(st.sampled_from(list(Operation)), st.sampled_from(list(Operation)),
+           st.sets(st.sampled_from(sorted(KNOWN)), min_size=1), st.sets(st.sampled_from(sorted(KNOWN)), min_size=1))  # fmt: skip
+    def test_only_the_very_operation_and_names_pass(
+        self, labels: Labels, said: Operation, meant: Operation, named: set[str], wanted: set[str]
+    ) -> None:
+        text = f"{said} {DIALOGS[said].format(', '.join(sorted(named)))} OK Cancel"  # title, text, buttons
+        try:
+            reading.require_operation(text, meant, wanted, self.KNOWN, labels)
+        except NotAnnounced:
+            assert (said, named) != (meant, wanted)
+        else:
+            assert (said, named) == (meant, wanted)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "Force into standby?",
+            "Force cmp-1b?",
+            "Force cmp-1b.example into standby?",
+            "Force cmp-1b into standby and start the upgrade?",
+            "Force cmp-1b of cmp-1 into standby?",
+        ],
+    )
+    def test_anything_else_is_not_announced(self, text: str) -> None:
+        with pytest.raises(NotAnnounced):
+            reading.require_operation(text, Operation.FORCE_STANDBY, {"cmp-1b"}, self.KNOWN, OLD)
+
+    def test_where_each_is_tried(self) -> None:
+        assert pages_with(Operation.PUSH_SCRIPTS) == (Page.SYSTEM_MAINTENANCE, Page.ISO_MAINTENANCE)
+        assert {pages_with(one) for one in set(Operation) - {Operation.PUSH_SCRIPTS}} == {
+            (Page.SYSTEM_MAINTENANCE,)
+        }
+
+
 def test_a_look_of_another_shape_is_unreadable() -> None:
     with pytest.raises(UnreadableReply):
         Look.parse({"grids": "none"})
@@ -262,6 +490,42 @@ class TestOthers:
         for cell in ("", "n/a", "1,2", "12a", "-"):
             with pytest.raises(UnreadableReply):
                 reading.kpi_dashboard(look(KPI, ("mpe-1", "MPE", cell)), LABELS)
+
+    def test_a_report_without_rows_is_empty_and_one_without_columns_is_unreadable(self) -> None:
+        assert reading.trending(look(("Name", "Start Time")), OLD) == ()
+        assert reading.rep_stats(look(("Name", "Peer", "Status")), LABELS) == ()
+        for read in (reading.trending, reading.rep_stats):
+            with pytest.raises(UnreadableReply, match="no grid"):
+                read(look(("Name", "Value")), OLD)
+            with pytest.raises(UnreadableReply, match="no grid"):
+                read(Look(), LABELS)
+
+    def test_trending(self) -> None:
+        headings = ("Name", "Start Time", "Messages In")
+        rows = reading.trending(
+            look(headings, ("mpe-1", "2/9/2015 9:15", "604"), ("mpe-1", "2/9/2015 9:30", "")), OLD
+        )
+        assert rows[0] == TrendRow(
+            "mpe-1", {"Name": "mpe-1", "Start Time": "2/9/2015 9:15", "Messages In": "604"}
+        )
+        assert rows[1].values["Messages In"] == ""
+        for row in (("", "t", "1"), ("mpe-1", "", "1"), ("mpe-1", "t")):
+            with pytest.raises(UnreadableReply):
+                reading.trending(look(headings, row), OLD)
+
+    def test_rep_stats(self) -> None:
+        headings = ("Name", "Peer", "Status", "Delay")
+        rows = reading.rep_stats(look(headings, ("mpe-1b", "mpe-1a", "Broken", "n/a")), LABELS)
+        assert rows == (RepRow("mpe-1b", "mpe-1a", "Broken",
+                               {"Name": "mpe-1b", "Peer": "mpe-1a", "Status": "Broken", "Delay": "n/a"}),)  # fmt: skip
+        for row in (
+            ("", "mpe-1a", "OK", ""),
+            ("mpe-1b", "", "OK", ""),
+            ("mpe-1b", "mpe-1a", "", ""),
+            ("mpe-1b", "x", "OK"),
+        ):
+            with pytest.raises(UnreadableReply):
+                reading.rep_stats(look(headings, row), LABELS)
 
     def test_about(self) -> None:
         assert (
@@ -450,9 +714,25 @@ class TestLabels:
         return error.value
 
     def test_the_family_is_chosen_by_release(self) -> None:
-        assert labels_for("12.1.1.0.0_14.1.0").family == "12.x"
-        with pytest.raises(BadInput, match="10\\.5\\.6"):
-            labels_for("10.5.6_1.1.0")
+        for release, name in (("12.1.1.0.0_14.1.0", "12.x"), ("12.0.0.0.0_40.3.0", "12.x"), ("10.5.6_1.1.0", "10.5/11.5"),
+                              ("10.5_1", "10.5/11.5"), ("11.5.1.0.0_1.1.0", "10.5/11.5")):  # fmt: skip
+            assert labels_for(Release.parse(release)).family == name
+        for release in ("9.5.0", "10.4.1", "11.50.1", "13.0.0", "112.1.1"):
+            with pytest.raises(UnreadableReply, match="no known family"):
+                labels_for(Release.parse(release))
+
+    def test_each_family_has_its_overview(self) -> None:
+        assert (LABELS.gui, LABELS.overview) == (Gui.DIRECTOR, Page.UPGRADE_MANAGER)
+        assert (OLD.gui, OLD.overview) == (Gui.MAINTENANCE, Page.SYSTEM_MAINTENANCE)
+        assert OLD.place(Page.OVERVIEW) == OLD.pages.system_maintenance
+        with pytest.raises(UnreadableReply, match="has none"):
+            OLD.place(Page.UPGRADE_MANAGER)
+        with pytest.raises(BadInput, match="name of a cluster"):
+            OLD.place(Page.CLUSTER_SYSTEM)
+
+    def test_the_families_agree_on_the_way_to_the_release(self) -> None:
+        ways = {(one.login, one.pages.about, one.texts.about) for one in (LABELS, OLD)}
+        assert len(ways) == 1
 
     def test_every_mistake_is_named_at_once(self, tmp_path: Path) -> None:
         document = self.document()
@@ -470,7 +750,10 @@ class TestLabels:
 
     def test_words_that_could_mean_two_acts_are_refused(self, tmp_path: Path) -> None:
         document = self.document()
-        document["acts"]["failover_to_old"] = ["Failover"]
+        document["director"]["acts"]["failover_to_old"] = ["Failover"]
+        assert "could announce" in str(self.broken(tmp_path, document))
+        document = self.document()
+        document["operations"]["force_standby"]["dialog"] = ["Force Standby"]
         assert "could announce" in str(self.broken(tmp_path, document))
 
     def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
@@ -478,5 +761,5 @@ class TestLabels:
             load(tmp_path / "nothing.yaml")
 
     def test_the_words_cover_every_act(self) -> None:
-        labels: Labels = load(FAMILIES[DEFAULT])
-        assert set(labels.words) == set(Act)
+        assert set(LABELS.upgrade_manager.words) == set(Act)
+        assert set(OLD.operations.words) == set(Operation)

@@ -31,7 +31,7 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from mopflow.console.browser import BrowserConsole
-from mopflow.console.protocol import Act, Intended, IsoImage, Page
+from mopflow.console.protocol import Act, Gui, Intended, IsoImage, Operation, Page
 from mopflow.errors import (
     ActRefused,
     BadInput,
@@ -74,6 +74,10 @@ class Desk:
     state: dict[str, Any] = field(
         default_factory=lambda: {
             "iso": "Install Kit",
+            "release": "12.1.1.0.0_14.1.0",
+            "operations": {"maintenance": ["Push Script"]},
+            "trending": [{"Name": "mpe-1", "Start Time": "t", "Messages In": "604"}],
+            "repstats": [{"Name": "mpe-1b", "Peer": "mpe-1a", "Status": "OK", "Delay": "0.1 s"}],
             "clusters": {
                 "mpe-1": [server_row("mpe-1a", "Active"), server_row("mpe-1b", "Standby", broken="yes")],
                 "mpe-11": [server_row("mpe-11a", "Active"), server_row("mpe-11b", "Standby")],
@@ -109,6 +113,7 @@ class Desk:
         if self.dialog:
             return self.dialog
         target, servers = wish.get("target"), ", ".join(wish.get("servers", []))
+        clusters = ", ".join(wish.get("clusters", []))
         return {
             "upgrade": f"{self.state['hover'].get(target, {}).get('upgrade')} Continue?",
             "rollback": f"{self.state['hover'].get(target, {}).get('rollback')} Continue?",
@@ -117,6 +122,12 @@ class Desk:
             "upload": f"Upload an ISO file to {servers}.",
             "reapply": f"Reapply the configuration of {target}?",
             "reset": f"Reset the counters of {target}?",
+            "Push Script": f"Push the scripts to {servers}?",
+            "Force Standby": f"Force {servers} into standby?",
+            "Cancel Force Standby": f"Cancel the forced standby of {servers}?",
+            "Switch ForceStandby": f"Switch the forced standby of {clusters}?",
+            "Start Upgrade": f"Start the upgrade of {servers}?",
+            "Backout": f"Back out {servers} to the previous release?",
         }[wish["act"]]
 
 
@@ -135,7 +146,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif not self.known():
             self.reply(LOGIN.format(why="", how=self.desk.login_page))
         else:
-            self.reply(self.desk.broken_page or APP.replace("@STYLE@", self.desk.style))
+            gui = "new" if self.desk.state["release"].startswith("12.") else "old"
+            app = APP.replace("@STYLE@", self.desk.style).replace("@GUI@", gui)
+            self.reply(self.desk.broken_page or app)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
@@ -289,7 +302,7 @@ def shared(
 ) -> Iterator[tuple[Stand, BrowserConsole]]:
     """One browser for all tests of a style that leave it in order."""
     with standing(tmp_path_factory.mktemp("stand"), request.param) as stand:
-        with opened(stand.console(login_budget=50)) as console:
+        with opened(stand.console(login_budget=200)) as console:
             yield stand, console
 
 
@@ -301,6 +314,11 @@ def here(shared: tuple[Stand, BrowserConsole]) -> Iterator[tuple[Desk, BrowserCo
     for noted in (desk.logins, desk.prepared, desk.acts, desk.pages):
         noted.clear()
     yield desk, console
+    new = Desk(desk.style).state
+    if desk.state["release"] != new["release"]:  # the next test begins with the GUI of 12.x
+        desk.state = new
+        desk.sessions.clear()
+        console.about()
 
 
 class Album:
@@ -544,6 +562,197 @@ class TestOtherActs:
         assert len(desk.acts) == 3
 
 
+@pytest.fixture
+def old(here: Here) -> Here:
+    """The same console, on 10.5."""
+    desk, console = here
+    desk.state["release"] = "10.5.6_1.1.0"
+    desk.state["operations"] = {
+        "maintenance": [str(one) for one in Operation if one is not Operation.PUSH_SCRIPTS]
+    }
+    desk.sessions.clear()
+    desk.logins.clear()
+    return desk, console
+
+
+class TestOldGui:
+    def test_every_reading(self, old: Here, tmp_path: Path) -> None:
+        desk, console = old
+        desk.state["clusters"]["mpe-1"][1].update({"Server Role": "Force Standby", "Replication": "Off"})
+        page = console.overview()
+        assert (page.gui, page.current_iso) == (Gui.MAINTENANCE, "")
+        assert [(s.name, s.role, s.sync_broken) for s in page.servers[:3]] == [
+            ("mpe-1a", Role.ACTIVE, False), ("mpe-1b", Role.FORCED_STANDBY, True), ("mpe-11a", Role.ACTIVE, False),
+        ]  # fmt: skip
+        assert console.about().short == "10.5.6"
+        assert [alarm.key for alarm in console.active_alarms()] == [(70503, "mpe-1b")]
+        assert {row.server for row in console.iso_maintenance()} >= {"mra-1a", "mpe-11b"}
+        assert [row.values["Messages In"] for row in console.trending()] == ["604"]
+        assert [(row.server, row.peer, row.status) for row in console.rep_stats()] == [
+            ("mpe-1b", "mpe-1a", "OK")
+        ]
+        assert console.cluster_page("mpe-1").status == "OK"
+        for shown in (Page.OVERVIEW, Page.SYSTEM_MAINTENANCE, Page.TRENDING, Page.REP_STATS):
+            assert console.screenshot(shown, tmp_path / f"{shown.name}.png").read_bytes().startswith(PNG)
+
+    def test_there_is_no_upgrade_manager(self, old: Here, tmp_path: Path) -> None:
+        desk, console = old
+        for read in (
+            console.kits,
+            lambda: console.upgrade_log("mpe-1"),
+            lambda: console.screenshot(Page.UPGRADE_MANAGER, tmp_path / "x.png"),
+        ):
+            with pytest.raises(UnreadableReply, match="has none"):
+                read()
+        for act in (lambda: console.advance(START), lambda: console.select_iso(KIT)):
+            with pytest.raises(NotAnnounced, match="no Upgrade Manager"):
+                act()
+        assert desk.prepared == []
+
+    def test_each_operation(self, old: Here, tmp_path: Path) -> None:
+        desk, console = old
+        for operation in (one for one in Operation if one is not Operation.PUSH_SCRIPTS):
+            desk.acts.clear()
+            whole = operation is Operation.SWITCH_FORCE_STANDBY
+            album = Album(tmp_path / operation.name)
+            said = console.operate(operation, ["mpe-1" if whole else "mpe-1b"], shots=album)
+            assert said == "Operation successful."
+            (act,) = desk.acts
+            assert (act["act"], act["servers"], act["clusters"]) == (
+                operation, [] if whole else ["mpe-1b"], ["mpe-1"] if whole else [],
+            )  # fmt: skip
+            assert album.labels == ["servers ticked", "dialog", "result"]
+            assert all(file.read_bytes().startswith(PNG) for file in album.folder.iterdir())
+
+    def test_what_was_ticked_before_is_unticked(self, old: Here) -> None:
+        desk, console = old
+        console.operate(Operation.SWITCH_FORCE_STANDBY, ["mpe-1"])
+        console.operate(Operation.FORCE_STANDBY, ["mpe-1b"])
+        console.operate(Operation.SWITCH_FORCE_STANDBY, ["mpe-11"])
+        assert [(sorted(act["servers"]), act["clusters"]) for act in desk.acts] == [
+            ([], ["mpe-1"]), (["mpe-1b"], []), ([], ["mpe-11"]),
+        ]  # fmt: skip
+
+    def test_push_script_is_tried_on_both_pages(self, old: Here) -> None:
+        desk, console = old
+        servers = [row["Name"] for rows in desk.state["clusters"].values() for row in rows]
+        for page in ("iso", "maintenance"):  # 11.5, 10.5
+            desk.state["operations"] = {page: ["Push Script"]}
+            assert console.operate(Operation.PUSH_SCRIPTS, servers) == "Operation successful."
+        assert [sorted(act["servers"]) for act in desk.acts] == [sorted(servers)] * 2
+        desk.state["operations"] = {}
+        with pytest.raises(NotAnnounced, match="System Maintenance or ISO Maintenance"):
+            console.operate(Operation.PUSH_SCRIPTS, servers)
+        assert len(desk.acts) == 2
+
+    def test_another_dialog_is_cancelled(self, old: Here) -> None:
+        desk, console = old
+        for operation, name, text in (
+            (Operation.FORCE_STANDBY, "mpe-1b", "Force mpe-1a into standby?"),
+            (Operation.FORCE_STANDBY, "mpe-1b", "Force mpe-1b, mpe-11b into standby?"),
+            (Operation.FORCE_STANDBY, "mpe-1b", "Cancel the forced standby of mpe-1b?"),
+            (Operation.START_UPGRADE, "mpe-1b", "Back out mpe-1b to the previous release?"),
+            (Operation.SWITCH_FORCE_STANDBY, "mpe-1", "Switch the forced standby of mpe-11?"),
+            (Operation.BACKOUT, "mpe-1b", "Continue?"),
+        ):
+            desk.prepared.clear()
+            desk.dialog = text
+            with pytest.raises(NotAnnounced) as error:
+                console.operate(operation, [name])
+            assert text in error.value.announced
+            assert len(desk.prepared) == 1 and desk.acts == []
+        desk.dialog = ""
+        assert console.operate(operation, [name]) == "Operation successful."  # nothing was left open
+
+    def test_nothing_is_clicked_for_what_is_not_there(self, old: Here) -> None:
+        desk, console = old
+        for operation, names in (
+            (Operation.FORCE_STANDBY, ["mpe-2a"]),
+            (Operation.FORCE_STANDBY, ["mpe-1"]),
+            (Operation.FORCE_STANDBY, []),
+            (Operation.SWITCH_FORCE_STANDBY, ["mpe-1b"]),
+            (Operation.SWITCH_FORCE_STANDBY, ["mpe-1", "mpe-11"]),
+            (Operation.SWITCH_FORCE_STANDBY, []),
+        ):
+            with pytest.raises(NotAnnounced):
+                console.operate(operation, names)
+        assert desk.prepared == []
+
+    def test_the_new_gui_has_no_start_upgrade_there(self, here: Here) -> None:
+        desk, console = here
+        with pytest.raises(NotAnnounced, match="no such entry of Operations in System Maintenance"):
+            console.operate(Operation.START_UPGRADE, ["mpe-1b"])
+        assert desk.prepared == []
+        assert console.operate(Operation.PUSH_SCRIPTS, ["mpe-1b", "mra-1a"]) == "Operation successful."
+
+    def test_the_console_refuses(self, old: Here) -> None:
+        desk, console = old
+        desk.fate = "fail"
+        with pytest.raises(ActRefused, match=r"Operation failed: no\."):
+            console.operate(Operation.FORCE_STANDBY, ["mpe-1b"])
+
+    def test_a_lost_answer_may_have_run_and_is_never_sent_again(self, old: Here) -> None:
+        desk, console = old
+        for fate in ("drop", "logout", "strange"):
+            console.overview()
+            desk.acts.clear()
+            desk.fate = fate
+            with pytest.raises(MayHaveRun):
+                console.operate(Operation.SWITCH_FORCE_STANDBY, ["mpe-1"])
+            assert len(console.overview().servers) == 6
+            assert len(desk.acts) == 1
+
+
+class TestTheGuiChanges:
+    OLD, NEW = "10.5.6_1.1.0", "12.1.2.0.0_22.1.0"
+
+    def test_after_a_new_login(self, here: Here) -> None:
+        desk, console = here
+        for release, gui in (
+            (self.OLD, Gui.MAINTENANCE),
+            (self.NEW, Gui.DIRECTOR),
+            (self.OLD, Gui.MAINTENANCE),
+        ):
+            desk.state["release"] = release
+            desk.sessions.clear()
+            assert console.overview().gui is gui
+            assert console.cluster_page("mpe-1").status == "OK"
+            assert len(console.iso_maintenance()) == 6
+
+    def test_a_page_of_the_other_family_fails_one_reading(self, here: Here) -> None:
+        """The session lives on, nothing tells that the GUI is another one now."""
+        desk, console = here
+        console.overview()
+        for release, gui in (
+            (self.OLD, Gui.MAINTENANCE),
+            (self.NEW, Gui.DIRECTOR),
+            (self.OLD, Gui.MAINTENANCE),
+        ):
+            desk.state["release"] = release
+            desk.logins.clear()
+            with pytest.raises(UnreadableReply):
+                console.overview()
+            assert console.overview().gui is gui
+            assert desk.logins == []
+
+    def test_an_act_after_a_switch_that_was_not_noticed(self, here: Here) -> None:
+        desk, console = here
+        console.overview()
+        desk.state["release"] = self.OLD
+        desk.state["operations"] = {"maintenance": ["Force Standby"]}
+        with pytest.raises((UnreadableReply, NotAnnounced)):
+            console.operate(Operation.FORCE_STANDBY, ["mpe-1b"])
+        assert desk.prepared == []
+        assert console.operate(Operation.FORCE_STANDBY, ["mpe-1b"]) == "Operation successful."
+
+    def test_a_release_of_no_family_is_unreadable(self, here: Here) -> None:
+        desk, console = here
+        desk.state["release"] = "13.0.0.0.0_1.0.0"
+        desk.sessions.clear()
+        with pytest.raises(UnreadableReply, match="no known family"):
+            console.overview()
+
+
 def test_no_answer_within_the_deadline_may_have_run(tmp_path: Path) -> None:
     with standing(tmp_path) as stand, opened(stand.console(deadline=4.0)) as console:
         console.overview()
@@ -592,7 +801,7 @@ class TestIdentity:
             (tmp_path / "b").mkdir()
             other = Authority(tmp_path / "b", "other")
             with opened(stand.console(ca=other.pem)) as console:
-                for act in (console.log_in, console.upgrade_manager):
+                for act in (console.log_in, console.overview):
                     with pytest.raises(IdentityChanged) as error:
                         act()
                 assert other.certificate.fingerprint(hashes.SHA256()).hex() in error.value.known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -19,9 +20,9 @@ import yaml
 from pydantic import SecretStr
 
 from mopflow.console.browser import BrowserConsole
-from mopflow.console.protocol import Act, Intended, IsoImage, Page, Urgency
-from mopflow.errors import LoginRefused, MayHaveRun, NotAnnounced, Unreachable, UnreadableReply
-from mopflow.system import Doing, Role, UpToDate
+from mopflow.console.protocol import Act, Gui, Intended, IsoImage, Operation, Overview, Page, Urgency
+from mopflow.errors import ActRefused, LoginRefused, MayHaveRun, NotAnnounced, Unreachable, UnreadableReply
+from mopflow.system import Doing, Role, ServerState, UpToDate
 
 T = TypeVar("T")
 
@@ -68,14 +69,28 @@ class Twin:
             if e["by"] == "admin"
         ]
 
-    def put_kit(self) -> None:
-        """9.1.1 step 8."""
-        at = self.endpoints["servers"]["cmp-1a"]
+    def put_kit(self, server: str = "cmp-1a") -> None:
+        """9.1.1 step 8, 6.1.1 step 18."""
+        self._run(server, "admusr", f"sudo cp -p /var/TKLC/upgrade/{KIT.rpartition('/')[2]} {KIT}")
+
+    def copy_scripts(self, user: str) -> None:
+        """6.1.1 step 7, 7.1.1 step 6."""
+        sudo = "" if user == "root" else "sudo "
+        self._run(
+            "cmp-1a", user,
+            f"{sudo}mount -o loop /var/TKLC/upgrade/{KIT.rpartition('/')[2]} /mnt/upgrade/",
+            f"{sudo}cp /mnt/upgrade/upgrade/policyScripts/*.pl /opt/camiant/bin",
+            f"{sudo}umount /mnt/upgrade",
+        )  # fmt: skip
+
+    def _run(self, server: str, user: str, *commands: str) -> None:
+        at, word = self.endpoints["servers"][server], SECRETS[f"MOPFLOW_LAB_{user.upper()}_PASSWORD"]
         with paramiko.SSHClient() as ssh:
             ssh.load_host_keys(str(self.folder / "known_hosts"))
-            ssh.connect(at["address"], at["port"], "admusr", ADMUSR, allow_agent=False, look_for_keys=False)
-            _, out, _ = ssh.exec_command(f"sudo cp -p /var/TKLC/upgrade/{KIT.rpartition('/')[2]} {KIT}")
-            assert out.channel.recv_exit_status() == 0
+            ssh.connect(at["address"], at["port"], user, word, allow_agent=False, look_for_keys=False)
+            for command in commands:
+                _, out, _ = ssh.exec_command(command)
+                assert out.channel.recv_exit_status() == 0
 
 
 def until(look: Callable[[], T | None], seconds: float = 90.0) -> T:
@@ -100,7 +115,7 @@ def patiently(read: Callable[[], T]) -> Callable[[], T | None]:
     return attempt
 
 
-def document(style: str, *faults: str) -> dict[str, Any]:
+def document(style: str, *faults: str, source: str = OLD) -> dict[str, Any]:
     clusters = [
         {
             "name": name, "kind": kind, "primary": True if kind == "CMP" else None, "site": "site-1",
@@ -117,15 +132,16 @@ def document(style: str, *faults: str) -> dict[str, Any]:
     ]  # fmt: skip
     media = [
         {"file": f"{kind}-{release}-x86_64.iso", "type": kind, "size": 1 << 30, "md5": f"{n:032x}"}
-        for n, (kind, release) in enumerate((k, r) for k in ("cmp", "mpe", "mra") for r in (OLD, NEW))
+        for n, (kind, release) in enumerate((k, r) for k in ("cmp", "mpe", "mra") for r in (source, NEW))
     ]
     durations = {
         "initiate_upgrade": dict.fromkeys(("CMP", "MPE", "MRA"), 2),
+        "initiate_backout": dict.fromkeys(("CMP", "MPE", "MRA"), 2),
         "failover": 0.2,
         "upload_iso": 0.5,
     }
     return {
-        "source": OLD, "target": NEW, "speed": 60, "gui_style": style, "clusters": clusters, "media": media,
+        "source": source, "target": NEW, "speed": 60, "gui_style": style, "clusters": clusters, "media": media,
         "faults": list(faults), "durations": durations,
     }  # fmt: skip
 
@@ -260,7 +276,7 @@ def test_lost_answers_and_the_switch_of_the_console(tmp_path: Path) -> None:
             lambda: found if (found := patiently(console.about)()) and found.short == "12.1.2" else None
         )
         assert release.same_build(release)
-        roles = {s.name: s.role for s in until(patiently(console.upgrade_manager)).servers}
+        roles = {s.name: s.role for s in until(patiently(console.overview)).servers}
         assert roles["cmp-1b"] is Role.ACTIVE
 
 
@@ -273,3 +289,101 @@ def test_a_refused_login_is_tried_once(tmp_path: Path) -> None:
                 with pytest.raises(LoginRefused):
                     console.overview()
         assert [e["ok"] for e in twin.events("gui_login")] == [True, False]
+
+
+def shows(console: BrowserConsole, right: Callable[[Overview], bool]) -> Overview:
+    """Wait until the overview, in whichever GUI, shows this."""
+
+    def attempt() -> Overview | None:
+        page = patiently(console.overview)()
+        return page if page is not None and right(page) else None
+
+    return until(attempt)
+
+
+def row(page: Overview, server: str) -> ServerState:
+    return next(state for state in page.servers if state.name == server)
+
+
+def switched(console: BrowserConsole, act: Callable[[], str], to: Gui) -> Overview:
+    """An act after which the VIP serves the other GUI; the connection may be gone before its answer."""
+    with contextlib.suppress(MayHaveRun):
+        assert act() == "Operation successful."
+    return shows(console, lambda page: page.gui is to)
+
+
+@pytest.mark.parametrize(
+    ("style", "source", "user"),
+    [("table", "10.5.6_1.1.0", "root"), ("grid", "11.5.2.0.0_38.1.0", "admusr")],
+)
+def test_the_gui_changes_with_the_release_and_back(
+    tmp_path: Path, style: str, source: str, user: str
+) -> None:
+    with running(tmp_path, document(style, source=source)) as twin, twin.console() as console:
+        page = console.overview()
+        names = [state.name for state in page.servers]
+        assert page.gui is Gui.MAINTENANCE and names == [
+            "cmp-1a",
+            "cmp-1b",
+            "mpe-1a",
+            "mpe-1b",
+            "mra-1a",
+            "mra-1b",
+        ]
+        assert not any(state.sync_broken for state in page.servers)
+        assert console.about().text == source
+        assert {row.server for row in console.rep_stats()} == set(names[2:])
+        assert {row.cluster for row in console.trending()} <= {"mpe-1", "mra-1"}
+        assert all(row.tps > 0 for row in console.kpi_dashboard())
+        assert console.screenshot(Page.SYSTEM_MAINTENANCE, tmp_path / "old.png").exists()
+        with pytest.raises(NotAnnounced, match="no Upgrade Manager"):
+            console.advance(Intended(Act.INITIATE_UPGRADE, SITE1, "cmp-1b"))
+
+        twin.copy_scripts(user)
+        console.operate(Operation.PUSH_SCRIPTS, names)
+        with pytest.raises(ActRefused, match="not in Force Standby"):
+            console.operate(Operation.START_UPGRADE, ["cmp-1b"])
+        console.operate(Operation.FORCE_STANDBY, ["cmp-1b"])
+        shows(console, lambda page: row(page, "cmp-1b").role is Role.FORCED_STANDBY)
+        console.operate(Operation.START_UPGRADE, ["cmp-1b"])
+        page = shows(console, lambda page: row(page, "cmp-1b").sync_broken)
+        assert (
+            row(page, "cmp-1b").operation.doing is not Doing.NOTHING and not row(page, "cmp-1a").sync_broken
+        )
+        page = shows(console, lambda page: done(row(page, "cmp-1b")))
+        release = row(page, "cmp-1b").release
+        assert release is not None and release.short == "12.1.2"
+
+        page = switched(
+            console, lambda: console.operate(Operation.SWITCH_FORCE_STANDBY, [SITE1]), Gui.DIRECTOR
+        )
+        assert (row(page, "cmp-1b").role, page.current_iso) == (Role.ACTIVE, "Install Kit")
+        assert console.about().short == "12.1.2" and console.kits() == ()
+        assert console.screenshot(Page.OVERVIEW, tmp_path / "new.png").exists()
+        with pytest.raises(NotAnnounced, match="no such entry"):
+            console.operate(Operation.BACKOUT, ["cmp-1a"])
+
+        twin.put_kit("cmp-1b")
+        console.select_iso(KIT)
+        back = Intended(Act.FAILOVER_TO_OLD, SITE1)
+        page = switched(console, lambda: console.advance(back), Gui.MAINTENANCE)
+        assert (row(page, "cmp-1a").role, console.about().text) == (Role.ACTIVE, source)
+        shows(console, lambda page: row(page, "cmp-1b").role is Role.FORCED_STANDBY)
+        console.operate(Operation.BACKOUT, ["cmp-1b"])
+        page = shows(
+            console, lambda page: done(row(page, "cmp-1b")) and row(page, "cmp-1b").operation.backout
+        )
+        console.operate(Operation.CANCEL_FORCE_STANDBY, ["cmp-1b"])
+        page = shows(console, lambda page: row(page, "cmp-1b").role is Role.STANDBY)
+        release = row(page, "cmp-1b").release
+        assert release is not None and release.text == source
+
+        assert [act for act in twin.started() if act[0] != "push_scripts"] == [
+            ("force_standby", "cmp-1b"), ("initiate_upgrade", "cmp-1b"), ("switch_force_standby", SITE1),
+            ("select_iso", None),
+            ("failover", SITE1), ("initiate_backout", "cmp-1b"), ("cancel_force_standby", "cmp-1b"),
+        ]  # fmt: skip
+
+
+def done(state: ServerState) -> bool:
+    return state.operation.doing is Doing.SUCCEEDED and not state.sync_broken
