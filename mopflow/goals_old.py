@@ -24,6 +24,7 @@ from mopflow.here import Here
 from mopflow.ledger import Event
 from mopflow.step import DeadlineKind, Finding, Refusal
 from mopflow.system import Doing, Role, ServerState, Stage
+from mopflow.turning import just_turned
 
 COMPLETED = "upgrade was completed"  # 6.1.1/10: any other end is for Oracle
 _UNREADABLE = (Stage.MOVING, Stage.ODD)
@@ -127,6 +128,7 @@ def _may_start(here: Here, at: Stage) -> Iterable[Refusal]:
     yield from trouble_shown(here)
     yield from rules.order(here.site, cluster, states)
     yield from rules.start(here.site, cluster, states, here.state.other, at=(at,))
+    yield from just_turned(here)
     yield from unexplained(here)
 
 
@@ -166,6 +168,7 @@ def may_switch(here: Here) -> Iterable[Refusal]:
     mate = here.state.other
     if mate is not None and mate.role is Role.STANDBY:  # the old page never prints Standby for a forced one
         yield Refusal("R6", f"{mate.name} is Standby, not in forced standby")
+    yield from just_turned(here)
     yield from unexplained(here)
 
 

@@ -256,7 +256,7 @@ def segment_ready(here: Here) -> Finding:
     found = images.images_right(here, names)
     if not found.is_yes:
         return found
-    picture(here, Page.UPGRADE_MANAGER, "upgrade-manager")
+    picture(here, Page.OVERVIEW, "upgrade-manager")
     said = "; ".join(here.states[c.name].why for c in names)
     return Finding.yes(f"{said}; {found.evidence}")
 
