@@ -48,6 +48,13 @@ def pushed(here: Here) -> Finding:
     return Finding.yes(f"pushed at {answered[-1].at:%H:%M:%S} UTC, the page answered that it was successful")
 
 
+def push_late(here: Here) -> datetime:
+    """Patience counts from the answer, for only then the minute begins."""
+    acts = here.rows(Event.INTENDED, Event.ACTED, leg=here.leg.name)
+    since = acts[-1].at if acts else datetime.now(UTC)
+    return since + timedelta(seconds=here.site.pace.minute) + here.late(DeadlineKind.SHORT)
+
+
 # 6.1.1/9
 
 

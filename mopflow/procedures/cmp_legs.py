@@ -144,7 +144,15 @@ SCRIPTS_AND_KEYS = Kind(
 PUSH = Kind(
     Actor.GUI,
     # safe to run several times as needed: a lost answer is pushed again
-    (Leg(old.pushed, readings=1, act=maintenance.push_scripts, trace=no_trace_in_time),),
+    (
+        Leg(
+            old.pushed,
+            readings=1,
+            act=maintenance.push_scripts,
+            trace=no_trace_in_time,
+            until=old.push_late,
+        ),
+    ),
     SERVERS,
     2,
 )

@@ -248,6 +248,14 @@ def test_scripts_get_their_minute(new_place: Callable[..., Place]) -> None:
     assert (verified.at - acted.at).total_seconds() >= 0.2
 
 
+def test_the_minute_is_not_late(new_place: Callable[..., Place]) -> None:
+    place = new_place("12.0", minute=0.3, late=0.2)
+    with place.house() as house:
+        primary(house, last=7)
+        primary(house, first=8, last=8)
+    assert system_of(place).pushed == 1
+
+
 def test_another_answer_to_push_script_is_a_refusal(new_place: Callable[..., Place]) -> None:
     place = new_place("12.0")
     place.system.operate = lambda *_a, **_k: "Operation failed on cmp-2a."  # type: ignore[method-assign]
