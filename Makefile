@@ -6,8 +6,8 @@ ARGS ?=
 
 QUICK := not soak and not e2e and not browser and not twin
 WIRES := not soak and not e2e and (browser or twin)
-# two at a time: a night needs about half of two cores
 NIGHTS := not soak and e2e
+# three at a time: both kinds wait about half of their time
 # a browser on a busy machine: a failure is tried once more, and named at the end (docs/decisions/second-try.md)
 SECOND := --reruns 1 -rR
 
@@ -27,8 +27,8 @@ rehearse: $(READY) ## the whole upgrade on the twin (options: ARGS="--seed 2 --k
 
 test: lint ## every check and every test but the long ones
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "$(QUICK)"
-	$(BIN)/pytest -q -n 2 --dist loadscope $(SECOND) -m "$(WIRES)"
-	$(BIN)/pytest -q -n 2 --dist worksteal $(SECOND) -m "$(NIGHTS)"
+	$(BIN)/pytest -q -n 3 --dist loadscope $(SECOND) -m "$(WIRES)"
+	$(BIN)/pytest -q -n 3 --dist worksteal $(SECOND) -m "$(NIGHTS)"
 
 quick: $(READY) ## the tests that need neither twin nor browser
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "$(QUICK)"

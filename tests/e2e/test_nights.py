@@ -109,6 +109,7 @@ def test_the_whole_lab_site(seed: int, folder: Path) -> None:
         assert set(night.releases().values()) == {"12.1.2.0.0_22.1.0"}
 
 
+@pytest.mark.soak
 def test_five_clusters_never_more_than_four_at_once(folder: Path, prefect_server: PrefectServer) -> None:
     clusters = [("mpe-1", "MPE"), ("mpe-2", "MPE"), ("mpe-3", "MPE"), ("li-1", "MPE-Li"), ("mra-1", "MRA")]
     night = begin(

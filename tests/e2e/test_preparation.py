@@ -147,6 +147,7 @@ def test_killed_in_mid_preparation_and_started_again(night: Night) -> None:
     assert set(open_files.values()) <= {0}, "something is left checked out"
 
 
+@pytest.mark.soak
 def test_a_rehearsal_of_the_preparation_alone(tmp_path: Path) -> None:
     with rehearsed(SMALL_SITE, tmp_path / "night", "--only", "prepare") as night:
         assert night.first.code == 0, night.first.err

@@ -186,7 +186,7 @@ def images_on(console: BrowserConsole, server: str) -> tuple[IsoImage, ...]:
     return next(row.images for row in console.iso_maintenance() if row.server == server)
 
 
-@pytest.mark.parametrize("style", ["table", "grid"])
+@pytest.mark.parametrize("style", ["table", pytest.param("grid", marks=pytest.mark.soak)])
 def test_a_cluster_forth_and_back(tmp_path: Path, style: str) -> None:
     with running(tmp_path, document(style)) as twin, twin.console() as console:
         page = console.overview()

@@ -132,8 +132,8 @@ def test_a_backup_that_went_bad_at_the_repository_does_not_count(twin: OnTwin, h
 @pytest.mark.parametrize(
     ("server", "row", "rule", "says"),
     [
-        ("mpe-1a", 1, "backup", "has no server backup of this campaign"),
-        ("mpe-1b", 2, "backup", "does not count: it has no bytes"),
+        pytest.param("mpe-1a", 1, "backup", "has no server backup of this campaign", marks=pytest.mark.soak),
+        pytest.param("mpe-1b", 2, "backup", "does not count: it has no bytes", marks=pytest.mark.soak),
         ("mpe-2a", 2, "backup", "does not count: it is cut off"),
         ("mra-1a", 1, "platcfg", "a menu with the entry 'Backup and Restore' did not come"),
     ],
@@ -191,6 +191,7 @@ def test_a_full_repository_holds_and_the_file_stays_until_it_is_safe(
         subprocess.run(["umount", tiny], check=True)
 
 
+@pytest.mark.soak
 def test_a_repository_that_is_away_holds_and_the_file_stays(
     twin: OnTwin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,7 @@ ALL = ("cmp-1a", "cmp-1b", "cmp-2a", "cmp-2b", "mpe-1a", "mpe-1b", "mpe-2a", "mp
 
 @contextmanager
 def twin_with(folder: Path, way: str, *faults: str, **images: Any) -> Iterator[OnTwin]:
-    with on_twin(folder, faults=faults, site={"images": {"way": way, **images}}) as twin:
+    with on_twin(folder, speed=180, faults=faults, site={"images": {"way": way, **images}}) as twin:
         yield twin
 
 
@@ -219,6 +219,7 @@ def test_relay_when_things_go_wrong(tmp_path: Path) -> None:
         second_run_touches_nothing(twin)
 
 
+@pytest.mark.soak
 def test_iso_maintenance_when_things_go_wrong(tmp_path: Path) -> None:
     """What the console brought damaged is found by the server's own MD5; a broken upload is late and is removed."""
     faults = ("corrupt_transfer@mpe-2a", "connection_cut@mra-1b", *FAULTS[3:])

@@ -54,7 +54,7 @@ class Killed(BaseException):
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnTwin]:
     clusters = [(f"mpe-{n}", "MPE") for n in range(1, 9)]
     folder = tmp_path_factory.mktemp("rehash")
-    with on_twin(folder, clusters=clusters, faults=FAULTS, weak_hashes=WEAK) as it:
+    with on_twin(folder, speed=180, clusters=clusters, faults=FAULTS, weak_hashes=WEAK) as it:
         yield it
 
 
@@ -227,10 +227,11 @@ def _given_by_us(case: Case) -> str:
     )
 
 
+@pytest.mark.soak
 def test_the_order_is_kept(tmp_path: Path) -> None:
     weak = ("cmp-1a", "cmp-2b", "mpe-1a", "mpe-1b")
     with (
-        on_twin(tmp_path, clusters=(("mpe-1", "MPE"),), weak_hashes=list(weak)) as twin,
+        on_twin(tmp_path, speed=180, clusters=(("mpe-1", "MPE"),), weak_hashes=list(weak)) as twin,
         twin.open() as house,
     ):
         groups = order(house.site, house.eye.now().states)
@@ -411,7 +412,7 @@ def test_passwd_refuses(twin: OnTwin, house: House, server: str, which: int) -> 
 @pytest.mark.parametrize(
     ("server", "account", "new"),
     [
-        ("mpe-5b", "root", False),
+        pytest.param("mpe-5b", "root", False, marks=pytest.mark.soak),
         ("mpe-6b", "admusr", False),
         pytest.param("mpe-7b", "root", True, marks=pytest.mark.soak),
         pytest.param("mpe-8b", "admusr", True, marks=pytest.mark.soak),
