@@ -134,7 +134,9 @@ def _ended_well(here: Here, server: ServerState | None) -> Finding:
     if server is None:
         return Finding.unknown(state.why)
     ended = server.operation.doing is Doing.SUCCEEDED and server.operation.backout
-    if not ended and here.rows(Event.INTENDED, Event.ADOPTED, leg=here.leg.name):
+    acts = here.rows(Event.INTENDED, Event.ADOPTED, Event.VERIFIED, leg=here.leg.name)
+    # once seen it counts: the Upgrade Director forgets it with the failover of the primary CMP
+    if not ended and acts and acts[-1].entry.event is not Event.VERIFIED:
         here.memo["rule"] = "R8"
         return Finding.no(
             f"{server.name} shows no success message (12.3.2): {server.operation.text or 'nothing'}"

@@ -293,8 +293,11 @@ class _Leg:
     # acting
 
     def _act(self) -> None:
+        slot = self.leg.slot
+        # inside of a place that is held already (a re-apply after its failover) nothing was waited for
+        asks = slot is not None and not self.here.house.slots.holds(slot, str(self.here.scope))
         with self._slot():
-            if self.leg.slot is not None and not self._still_wanted():
+            if asks and not self._still_wanted():
                 return
             if self._send() and self.leg.settled is not None and self.progress is not Progress.NEW:
                 self._settle()

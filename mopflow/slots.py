@@ -37,3 +37,7 @@ class Slots(Protocol):
         Raises NoSlot when places cannot be given out at all (then nothing is started).
         """
         ...
+
+    def holds(self, slot: Slot, cluster: str) -> bool:
+        """Has this run a place for the cluster already?"""
+        ...

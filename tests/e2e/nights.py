@@ -142,10 +142,11 @@ class Night:
         return [e for e in found if cluster is None or e["cluster"] == cluster]
 
     def violations(self, **limits: Any) -> list[Violation]:
-        """``failback_margin``: reading, hover text, dialog and pictures of an act take real seconds, sixty times as
+        """``failback_margin``, ``reapply_within``: reading, hover text, dialog and pictures of an act take real seconds, sixty times as
         many of the twin's, and more on a machine that runs two nights at once; that it comes at all is asserted.
         """
         limits.setdefault("failback_margin", 600.0)
+        limits.setdefault("reapply_within", 900.0)
         return check_dir(self.folder, Limits(**limits))
 
     def ledger(self) -> Ledger:
@@ -204,18 +205,26 @@ def begin(
     faults: Sequence[str] = (),
     seed: int = 1,
     cmp_done: bool = False,
+    all_done: bool = False,
+    source: str = SOURCE,
     gui_style: str = "table",
+    **lab: Any,
 ) -> Night:
     """Start a twin at speed 60, ready for its upgrade.
 
-    ``cmp_done``: its CMP clusters run the target already and the images are there.
+    ``cmp_done``: its CMP clusters run the target already and the images are there; ``all_done``: every cluster does.
     """
 
     def change(document: dict[str, Any], site: Site) -> None:
-        if cmp_done:
+        if cmp_done or all_done:
             _past_the_cmps(document, site)
+        if all_done:
+            for cluster in document["clusters"]:
+                for server in cluster["servers"]:
+                    server["release"] = TARGET
 
-    site = _draft(folder, site_yaml(_name(), clusters, minutes, gui_style=gui_style))
+    wanted = {**site_yaml(_name(), clusters, minutes, gui_style=gui_style, **lab), "source": source}
+    site = _draft(folder, wanted)
     night = _start(folder, prefect, site, seed, faults, None, change)
     prepared(night)
     return night

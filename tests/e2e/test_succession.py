@@ -88,6 +88,18 @@ def refuse_to_wait(reason: str) -> None:
         pytest.fail(f"it had to wait for {reason}")
 
 
+def test_another_scope_with_the_same_clusters_is_refused_while_its_run_lives(scene: Scene) -> None:
+    """An upgrade of a segment is ended before one of its clusters is backed out."""
+    works_on = {"segment-1": ("mpe-1", "mpe-2"), "segment-2": ("mpe-3",)}
+    running = scene.run("segment-1", "mpe-1")
+    mine, slots = scene.successor("mpe-2")
+    with pytest.raises(AlreadyAtWork, match="on the same clusters"):
+        succeed(scene.ledger, slots, mine, ["mpe-2"], lambda scope: works_on.get(scope, ()))
+    other, slots = scene.successor("mpe-3")
+    left = succeed(scene.ledger, slots, other, ["mpe-3"], lambda scope: works_on.get(scope, ()))
+    assert [one.pid for one in left.alive] == [running.pid]
+
+
 def test_after_a_kill_the_clusters_in_flight_have_their_places_before_any_other(scene: Scene) -> None:
     killed = scene.run("segment-1", "mpe-1", "mpe-2", "mpe-3", "mpe-4")
     assert scene.in_use(Slot.CLUSTER) == 4

@@ -119,6 +119,9 @@ class Places:
             self._mine.discard((slot, cluster))
             self._limits[slot].release()
 
+    def holds(self, slot: Slot, cluster: str) -> bool:
+        return (slot, cluster) in self._mine
+
 
 def back_out(house: House, scope: str) -> dict[str, str]:
     """The whole flow without Prefect: how each cluster ended ("done", or why it is held)."""

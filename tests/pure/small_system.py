@@ -486,6 +486,9 @@ class OpenSlots:
         self.taken.append((slot, cluster))
         yield
 
+    def holds(self, slot: Slot, cluster: str) -> bool:
+        return False
+
 
 class FullSlots(OpenSlots):
     """No place is free: whoever asks is told so until its ``waiting`` gives up."""
