@@ -101,7 +101,7 @@ def run(folder: Path, empty_ledger: Path, seed: int) -> tuple[bool, str]:
     """(backed out, what was found and said). Asserts that nothing half-way is called an end."""
     folder.mkdir()
     (folder / "ledger.db").write_bytes(empty_ledger.read_bytes())
-    site = five(small_site(late=4.0))
+    site = five(small_site(late=10.0))
     place = Place(folder, site, SmallSystem(site))
     said = draw(place, seed)
     confirm(place, *ANSWERS)
