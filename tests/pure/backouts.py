@@ -149,11 +149,14 @@ def back_out(house: House, scope: str) -> dict[str, str]:
             raise
 
     first = open_failovers(house.ledger, site, house.eye.now().states)
-    threads = [
-        threading.Thread(target=work, args=(name,)) for name in sorted(traffic, key=lambda n: n not in first)
-    ]
-    for thread in threads:
+    threads = []
+    for name in sorted(traffic, key=lambda n: n not in first):
+        thread = threading.Thread(target=work, args=(name,))
         thread.start()
+        threads.append(thread)
+        # as the flow creates its runs: in this order, so that these have their places before the others
+        while name in first and thread.is_alive() and not house.slots.holds(Slot.CLUSTER, name):
+            thread.join(0.01)
     for thread in threads:
         thread.join()
     whole = step_scope(site, scope)
