@@ -12,6 +12,7 @@ _MODULES = {
     "upgrade-cmp": "flows.upgrade_cmp",
     "upgrade-segment": "flows.upgrade_segment",
     "back-out": "flows.back_out",
+    "post-check": "flows.post_check",
 }
 
 

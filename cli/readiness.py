@@ -143,9 +143,9 @@ def confirm_item(site_path: Path, name: str, by: str, note: str, as_json: bool) 
     if name not in items and name not in scopes:
         known = ", ".join([*(item.value for item in ConfirmItem), f"{BACK_OUT}:SCOPE"])
         raise BadInput(f"{name!r} is nothing to confirm; there are {known}")
-    who = _person(by, "--by")
+    who = person(by, "--by")
     if name in items and ConfirmItem(name).wants_text:
-        note = _person(note, "--text")
+        note = person(note, "--text")
     with Ledger.open(ledger_url(site, site_path.resolve().parent)) as ledger:
         ledger.confirm(site.name, name, who, note, "person")
     content = {"site": site.name, "item": name, "by": who, "note": note}
@@ -164,7 +164,7 @@ def override_check(
         raise BadInput(f"{check} is checked on a server; name one of {', '.join(names)}")
     if not check.of_servers and server is not None:
         raise BadInput(f"{check} is checked once for the whole system; leave {server} out")
-    who, why = _person(by, "--by"), _person(reason, "--reason")
+    who, why = person(by, "--by"), person(reason, "--reason")
     now = datetime.now(UTC)
     with Ledger.open(ledger_url(site, site_path.resolve().parent)) as ledger:
         until = keeps_until(check, site, now)
@@ -186,7 +186,7 @@ def override_check(
     return output.OK
 
 
-def _person(text: str, option: str) -> str:
+def person(text: str, option: str) -> str:
     """Raises BadInput for a blank: a name or a reason that says nothing counts for nothing."""
     if not text.strip():
         raise BadInput(f"{option} is blank; say it in words, it is recorded")

@@ -28,6 +28,7 @@ class ConfirmItem(StrEnum):
     TVOE_VERSION = "tvoe_version"
     FIRMWARE = "firmware"
     NETBACKUP = "netbackup"
+    TRAFFIC_FALL = "traffic_fall"
     NO_NEW_FEATURES = "no_new_features"
     ORACLE_CONSULTED = "oracle_consulted"
     NETBACKUP_BACKOUT = "netbackup_backout"
@@ -57,11 +58,12 @@ _SENTENCES = {
     ConfirmItem.ORACLE_CONSULTED: "Oracle was consulted about this backout (12, 12.3): name and ticket, or the reason "
     "why not.",
     ConfirmItem.NETBACKUP_BACKOUT: "The additional backout steps of Veritas NetBackup are known and planned (12.2, note).",
+    ConfirmItem.TRAFFIC_FALL: "The fall of the traffic that the post-upgrade check asked about (11 step 3) is understood.",
 }
 
 
 def needed_items(site: Site) -> list[ConfirmItem]:
-    """What a person has to confirm for this site. NetBackup is asked for only where it is found."""
+    """What a person has to confirm for this site. NetBackup and a fall of the traffic are asked about only where they are found."""
     of_pmac = (ConfirmItem.PMAC_VERSION, ConfirmItem.TVOE_VERSION) if site.pmac is not None else ()
     return [
         ConfirmItem.RELEASE_NOTES,

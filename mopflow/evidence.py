@@ -48,6 +48,12 @@ class EvidenceStore:
         Raises LedgerUnavailable when it cannot be written, a full disk included; then no part of it stays.
         """
         content = self._strike(text).encode("utf-8", "backslashreplace")
+        return self.keep_bytes(procedure, step, cluster, name, content, kind)
+
+    def keep_bytes(
+        self, procedure: str, step: int, cluster: str | None, name: str, content: bytes, kind: str
+    ) -> Path:
+        """Keep `content`, whose texts were struck by whoever made it, as `keep_text` does."""
         path = self._next(procedure, step, cluster, name)
         try:
             with path.open("xb") as file:

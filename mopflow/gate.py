@@ -1,4 +1,8 @@
-"""R12: no upgrade phase starts before its servers are ready. It never stands in the way of work that was begun."""
+"""What must be so before a flow begins at all.
+
+R12: no upgrade phase starts before its servers are ready; it never stands in the way of work that was begun. The
+post-upgrade check is for a system that runs the target release altogether (first note of chapter 11).
+"""
 
 from __future__ import annotations
 
@@ -45,3 +49,14 @@ def require_ready(house: House, clusters: Sequence[str], step: Step, scope: Scop
     return f"{len(fresh)} clusters are prepared" + (
         f"; overridden: {', '.join(overridden)}" if overridden else ""
     )
+
+
+def require_upgraded(house: House, step: Step) -> str:
+    """What is upgraded, as a sentence. Raises Held that names every cluster that is not on the target release."""
+    reading = house.eye.now()
+    left = [state.why for state in reading.states.values() if state.stage is not Stage.DONE]
+    target = house.site.target_release.short
+    if left:
+        reason = f"not every cluster runs {target} yet: {'; '.join(left)}"
+        hold(Here(house, step, Scope(), reading), Refusal("not upgraded", reason))
+    return f"all {len(reading.states)} clusters run {target}"

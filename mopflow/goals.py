@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mopflow import rules
+from mopflow import released, rules
+from mopflow.alarms import Judged
 from mopflow.errors import BadInput, MopflowError
 from mopflow.failovers import unproven
 from mopflow.here import Here
 from mopflow.ledger import Event
 from mopflow.probes import hostname
 from mopflow.step import Answer, Finding, Refusal
-from mopflow.system import ClusterState, Doing, Kind, Severity, Stage, UpToDate
+from mopflow.system import ClusterState, Doing, Kind, ServerState, Severity, Stage, UpToDate
 from mopflow.turning import just_turned, newest_act
 
 IDLE_CELLS = (Doing.NOTHING, Doing.SUCCEEDED)
@@ -44,6 +45,7 @@ def both_upgraded(here: Here) -> Finding:
 
 def _upgraded(here: Here, wanted: Stage, running: Stage) -> Finding:
     state = here.state
+    here.memo.pop("rule", None)
     if state.stage.order > wanted.order:
         return past(state)
     if state.stage is not wanted:
@@ -53,9 +55,13 @@ def _upgraded(here: Here, wanted: Stage, running: Stage) -> Finding:
     server = state.other
     if server is None:
         return Finding.unknown(state.why)
-    if server.operation.doing is not Doing.SUCCEEDED and (
-        server.operation.doing is not Doing.NOTHING
-        or here.rows(Event.INTENDED, Event.ADOPTED, leg=here.leg.name)
+    if (
+        server.operation.doing is not Doing.SUCCEEDED
+        and (
+            server.operation.doing is not Doing.NOTHING
+            or here.rows(Event.INTENDED, Event.ADOPTED, leg=here.leg.name)
+        )
+        and not is_released(here, server)
     ):
         return Finding.no(f"{server.name} shows no success message: {server.operation.text}")
     if server.up_to_date is not UpToDate.YES:
@@ -69,7 +75,14 @@ def _upgraded(here: Here, wanted: Stage, running: Stage) -> Finding:
     if wanted is Stage.DONE and not ours and not any(s.sync_broken for s in state.servers):
         # done before this campaign: its Upgrade Log may be gone (3.1.4.4), the missing mark has to do
         return Finding.yes(f"{state.why}; no Sync Broken mark")
+    here.memo["rule"] = "R9"
     return Finding(Answer.NO, replicated.evidence)
+
+
+def is_released(here: Here, server: ServerState) -> bool:
+    """Has a person accepted what the server's cell says in the place of a success message (12.3.2)?"""
+    known = released.accepted(here.house.ledger, here.site.name, here.cluster.name)
+    return (server.name, server.operation.text) in known
 
 
 def replication(here: Here) -> Finding:
@@ -265,8 +278,8 @@ def stopping_reasons(here: Here) -> list[str]:
 
 def trouble_shown(here: Here) -> Iterable[Refusal]:
     """R8 a few readings before the cluster that it concerns holds: wait and see, but begin nothing meanwhile."""
-    for name, state in here.states.items():
-        found = rules.trouble(state, here.reading.alarms_on(name))
+    for name in here.states:
+        found = released.trouble(here.house.ledger, here.site.name, here.reading, name)
         if found is not None:
             rule = found.rule if name == here.scope.cluster else rules.FOLLOWS
             yield Refusal(rule, f"{name}: {found.reason}", passing=True)
@@ -275,7 +288,7 @@ def trouble_shown(here: Here) -> Iterable[Refusal]:
 def unexplained(here: Here) -> Iterable[Refusal]:
     """R15: an alarm that no step lists, on this cluster or on a CMP, is never read as good."""
     cmps = {cluster.name for cluster in here.site.cmp_clusters}
-    for item in here.reading.unexplained():
+    for item in not_understood(here):
         if item.cluster == here.scope.cluster or item.cluster in cmps or item.cluster is None:
             yield Refusal(
                 "R15",
@@ -285,10 +298,15 @@ def unexplained(here: Here) -> Iterable[Refusal]:
             )
 
 
+def not_understood(here: Here, cluster: str | None = None) -> list[Judged]:
+    """Alarms that no step lists and that nobody has released, of one cluster or of the whole system."""
+    return released.without_released(here.house.ledger, here.site.name, here.reading.unexplained(cluster))
+
+
 def alarms_explained(here: Here) -> Finding:
     """No unexpected and no overstaying alarm on this cluster."""
     here.memo["rule"] = "R15"
-    bad = here.reading.unexplained(here.scope.cluster)
+    bad = not_understood(here, here.scope.cluster)
     if bad:
         return Finding.no(
             "; ".join(f"{j.alarm.number} on {j.alarm.source}: {j.alarm.text} ({j.why})" for j in bad)
@@ -307,7 +325,9 @@ def none_severe(here: Here) -> Finding:
     severe = [
         j
         for j in here.reading.alarms_on(here.cluster.name)
-        if j.alarm.severity in (Severity.CRITICAL, Severity.MAJOR) and j.standing.value != "baseline"
+        if j.alarm.severity in (Severity.CRITICAL, Severity.MAJOR)
+        and j.standing.value != "baseline"
+        and released.without_released(here.house.ledger, here.site.name, [j])
     ]
     if severe:
         return Finding.no(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from mopflow.errors import Held
+from mopflow import released, support_pack
+from mopflow.contact import place_of
+from mopflow.errors import Held, MopflowError
 from mopflow.ledger import Event, Hold
-from mopflow.rules import FOLLOWS, trouble
+from mopflow.rules import FOLLOWS, troubles
 from mopflow.step import Refusal
 from mopflow.system import Stage
 from mopflow.turning import goes_back
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from mopflow.here import Here
     from mopflow.house import House
 
+_log = logging.getLogger(__name__)
+
 # a failover whose end is open lets no other one begin (R4)
 IN_THE_FAILOVER = frozenset({("10.2", 5), ("10.2", 7), ("10.2", 8), ("12.3.3", 4)})
 STOPPING = frozenset({"R8", "R11"})  # no new start and no failover anywhere until a person has answered
@@ -25,7 +31,8 @@ REMEDIES = {
     "R1": "finish the clusters that come first, then start this command again.",
     "R4": "see why the mate is not ready; when it is, start this command again.",
     "R8": "do not touch the cluster further; contact Oracle Support and report a partially upgraded cluster "
-    "(12.3.2). When it is repaired, start this command again: it looks at the live system anew.",
+    "(12.3.2). When it is repaired, start this command again: it looks at the live system anew. Where Oracle lets it go "
+    "on as it is, forward or back, say so: mopflow release-hold SITE CLUSTER --by NAME --reason TEXT.",
     FOLLOWS: "answer the hold that stopped the work first, then start this command again.",
     "R9": "data replication of this cluster is not in sync: do not continue on it; contact Oracle Support.",
     "R10": "put exactly one image of the right type with the right checksum on each server that is named, "
@@ -88,6 +95,11 @@ REMEDIES = {
     "console": "see that the site file names the VIP of the right system, then start this command again.",
     "kpis": "find out why the cluster carries no traffic; when it does, or its page says why not, start this command "
     "again.",
+    "kpi fall": "compare the pictures of the KPI Dashboard before and after (4.5/3, 11/3). Where the hour of the day "
+    "explains the fall, say so with the command that is named; else find its cause. Then start this command again.",
+    "not upgraded": "bring the clusters that are named to the target release first (mopflow upgrade-cmp, mopflow "
+    "upgrade-segment), or back them out; then start this command again.",
+    "trending": "see in Trending Reports why the clusters that are named report nothing, then start this command again.",
     "ntp reachable": "mend the way from this server to its NTP servers, or correct ntp in the site file, then start this "
     "command again.",
     "ntp": "mend the NTP configuration of this server and wait until ntpq -np shows a selected server (*), then start "
@@ -120,15 +132,43 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
         rule=refusal.rule,
         reason=reason,
         remedy=remedy,
-        seen={"evidence": house.vault.strike(seen)},
+        seen={"evidence": house.vault.strike(seen), released.TROUBLES: _trouble_seen(here)},
     )
     here.record(Event.HELD, str(refusal) if refusal.rule else refusal.reason, data={"hold": row.id})
     house.finish_shots(here)
+    if place_of(refusal.rule, here.step.procedure, here.step.number) is not None:
+        remedy = f"{remedy} {_support_pack(here, row)}"
     house.notices.tell(
         f"HOLD {here.scope} at {here.step.key}",
         f"{house.site.name}: {here.step.key} {here.step.title}, {here.scope}\n{reason}\nTo do: {remedy}",
     )
     raise Held(row.id, f"{here.step.key} {here.scope}", reason, remedy)
+
+
+def _trouble_seen(here: Here) -> list[dict[str, Any]]:
+    """Exactly what stops this cluster (R8), for a person who releases it later."""
+    state = here.reading.states.get(here.scope.cluster or "")
+    if state is None:
+        return []
+    return released.as_seen(troubles(state, here.reading.alarms_on(state.name)))
+
+
+def _support_pack(here: Here, row: Hold) -> str:
+    """Make the pack for Oracle and say where it lies. The hold stands whatever comes of this."""
+    try:
+        path = support_pack.for_hold(here, row)
+        said = f"Support pack for Oracle: {path}"
+        here.record(Event.NOTE, said, data={"hold": row.id, "support_pack": str(path)})
+        here.house.ledger.instruct(row.id, f"{remedy_for(row.rule)} {said}")
+    except Exception as error:  # noqa: BLE001  a hold is never lost over its paper
+        said = here.house.vault.strike(
+            f"A support pack could not be made ({type(error).__name__}: {error}); try mopflow support-pack."
+        )
+        _log.warning("%s", said)
+        with suppress(MopflowError):  # the hold itself is written already
+            here.record(Event.NOTE, said, data={"hold": row.id})
+            here.house.ledger.instruct(row.id, f"{remedy_for(row.rule)} {said}")
+    return said
 
 
 def stopping(house: House, *, back: bool = False) -> list[Hold]:
@@ -175,10 +215,10 @@ def reconsider(house: House, reading: Reading, mine: Collection[str | None]) -> 
                 continue
             why = f"{state.why}: on one release again"
         elif row.rule == "R8" and state is not None:
-            refusal = trouble(state, reading.alarms_on(state.name))
+            refusal = released.trouble(house.ledger, house.site.name, reading, state.name)
             if refusal is not None:
                 staying.append(row)
                 continue
-            why = f"the trouble is gone: {state.why}"
+            why = f"the trouble is gone or was released: {state.why}"
         house.ledger.close_hold(row.id, why)
     return staying

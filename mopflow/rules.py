@@ -187,25 +187,67 @@ def replicated(server: ServerState, lines: Sequence[LogLine]) -> Finding:
     return Finding.no(f"Upgrade Log {wait.id}: {wait.action} of {server.name}: {wait.result or 'running'}")
 
 
-def trouble(state: ClusterState, judged: Collection[Judged]) -> Refusal | None:
-    """R8: what stops this cluster at once and calls for a person, or None."""
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that stops a cluster. ``server`` and ``text`` are what the system shows: together they name it."""
+
+    rule: str
+    server: str  # "": it is of the whole cluster
+    text: str
+    reason: str  # the sentence of the hold
+    can_be_released: bool = True  # may a person let the work go on although it stands?
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.server, self.text
+
+
+NO_TROUBLE: frozenset[tuple[str, str]] = frozenset()
+
+
+def troubles(state: ClusterState, judged: Collection[Judged]) -> list[Trouble]:
+    """R8: everything that stops this cluster and calls for a person, the worst first.
+
+    A Zombie is repaired by support and by nobody else (3.1.4.7); in a state that the procedure does not know there is
+    no next act. Neither can be released, only mended.
+    """
+    found = []
     for server in state.servers:
         if server.role is Role.ZOMBIE:
-            return Refusal("R8", f"{server.name} is a Zombie: it needs direct repair by support")
+            reason = f"{server.name} is a Zombie: it needs direct repair by support"
+            found.append(Trouble("R8", server.name, server.role, reason, can_be_released=False))
         if server.role is Role.SPARE:
-            return Refusal("R17", f"{server.name} is a Spare; this procedure knows pairs only")
+            reason = f"{server.name} is a Spare; this procedure knows pairs only"
+            found.append(Trouble("R17", server.name, server.role, reason, can_be_released=False))
     for item in judged:
-        if item.alarm.number == OPERATION_FAILED:
-            return Refusal("R8", f"UPGRADE_OPERATION_FAILED on {item.alarm.source}: {item.alarm.text}")
+        alarm = item.alarm
+        if alarm.number == OPERATION_FAILED:
+            reason = f"UPGRADE_OPERATION_FAILED on {alarm.source}: {alarm.text}"
+            found.append(Trouble("R8", alarm.source, alarm.text, reason))
     if state.stage is Stage.ODD:
-        return Refusal("R8", state.why)
+        found.append(Trouble("R8", "", state.why, state.why, can_be_released=False))
     for server in state.servers:
         if state.stage is Stage.DONE and not server.operation.backout:
             continue  # what failed was repaired: both servers are upgraded
+        text = server.operation.text
         if server.operation.doing is Doing.FAILED:
-            return Refusal("R8", f"{server.name}: {server.operation.text}")
+            found.append(Trouble("R8", server.name, text, f"{server.name}: {text}"))
         if server.operation.doing is Doing.UNKNOWN:
-            return Refusal(
-                "R8", f"{server.name} shows a status that the document does not know: {server.operation.text}"
-            )
+            reason = f"{server.name} shows a status that the document does not know: {text}"
+            found.append(Trouble("R8", server.name, text, reason))
+    return found
+
+
+def trouble(
+    state: ClusterState,
+    judged: Collection[Judged],
+    accepted: Collection[tuple[str, str]] = NO_TROUBLE,
+) -> Refusal | None:
+    """R8: what stops this cluster at once and calls for a person, or None.
+
+    ``accepted``: server and text of what a person has released after speaking with Oracle; exactly that is tolerated.
+    """
+    for one in troubles(state, judged):
+        if not (one.can_be_released and one.key in accepted):
+            return Refusal(one.rule, one.reason)
     return None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from mopflow import released
 from mopflow.confirmations import backout_unconfirmed
 from mopflow.decide import Move, Progress, next_move
 from mopflow.errors import (
@@ -30,7 +31,6 @@ from mopflow.here import Here, Scope
 from mopflow.holds import hold, stop_if_stopped
 from mopflow.house import House, Line, snapshot_document
 from mopflow.ledger import Event, Row
-from mopflow.rules import trouble
 from mopflow.site import Autonomy, AutonomyKind
 from mopflow.slots import Slot
 from mopflow.step import Answer, Finding, Leg, Question, Refusal, Step
@@ -263,7 +263,8 @@ class _Leg:
         if self.here.scope.cluster is None or self.blind is not None:
             return  # a reading that failed says nothing: an old one is not counted twice
         state = self.here.state
-        refusal = trouble(state, self.here.reading.alarms_on(state.name))
+        house = self.here.house
+        refusal = released.trouble(house.ledger, house.site.name, self.here.reading, state.name)
         if refusal is None:
             self.troubled = 0
             return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from html import escape
 from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
@@ -56,14 +58,14 @@ class Vault:
         return secret
 
     def strike(self, text: str) -> str:
-        """`text` with every known secret, also URL-encoded and base64, replaced by stars."""
+        """`text` with every known secret, in each of its `forms`, replaced by stars."""
         for form in forms(self._known):
             text = text.replace(form, "********")
         return text
 
 
 def forms(secrets: Iterable[str]) -> list[str]:
-    """Every form in which a secret may show up, longest first."""
+    """Every form in which a secret may show up, longest first: plain, in URLs, base64, JSON, HTML and Python's repr."""
     found: set[str] = set()
     for secret in secrets:
         raw = secret.encode()
@@ -73,5 +75,30 @@ def forms(secrets: Iterable[str]) -> list[str]:
             quote_plus(secret),
             base64.b64encode(raw).decode(),
             base64.urlsafe_b64encode(raw).decode(),
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+            repr(secret)[1:-1],
+            escape(secret),
         }
     return sorted((form for form in found if form), key=len, reverse=True)
+
+
+def refs_of(model: BaseModel) -> list[SecretRef]:
+    """Every secret that a model names, however deep, each once."""
+    found: dict[SecretRef, None] = {}
+
+    def look(value: object) -> None:
+        if isinstance(value, SecretRef):
+            found[value] = None
+        elif isinstance(value, BaseModel):
+            for name in type(value).model_fields:
+                look(getattr(value, name))
+        elif isinstance(value, Mapping):
+            for item in value.values():
+                look(item)
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            for item in value:
+                look(item)
+
+    look(model)
+    return list(found)

@@ -268,6 +268,8 @@ class HealthLimits(_Model):
     hwclock_skew: Seconds = 5  # seconds between BIOS clock and system clock
     password_days: int = Field(default=14, ge=0)  # a password that expires sooner is named
     free_kib: int = Field(default=1 << 20, ge=0)  # KiB free on /var/TKLC and /var/camiant
+    # the part of a cluster's TPS that may be missing after the upgrade; the hours of a day differ, so it is wide
+    tps_fall: float = Field(default=0.5, ge=0, lt=1)
 
 
 class BackupRules(_Model):

@@ -15,7 +15,7 @@ from mopflow.house import House
 from mopflow.ledger import CheckOutcome, CheckResult
 from mopflow.readiness import Check, Standing, keeps_until
 from mopflow.run import Outcome, Result
-from mopflow.step import Step
+from mopflow.step import Procedure, Step
 from tasks.fanout import Ending, How
 from tasks.steps import as_line, carry_out
 
@@ -95,6 +95,11 @@ def attempt(house: House, where: str, rows: Iterable[tuple[Step, Scope]]) -> tup
         return Ending(where, How.FAILED, house.vault.strike(str(error)), error=error), results
     text = next((result.text for result in reversed(results) if result.text), "")
     return Ending(where, How.DONE, text), results
+
+
+def each_row(house: House, procedure: Procedure) -> list[Ending]:
+    """Every row of a procedure that only looks, on the whole system; one that does not end well stops no other."""
+    return [attempt(house, step.key, [(step, Scope())])[0] for step in procedure.steps]
 
 
 def why(ending: Ending) -> str:

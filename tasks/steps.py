@@ -96,6 +96,15 @@ def require_backout(house: House, scope: str) -> None:
     )
 
 
+def require_upgraded(house: House, step: Step) -> None:
+    """As one task run: raises Held when a cluster of the site is not on the target release."""
+    as_line(
+        f"{step.procedure} The whole system is upgraded",
+        lambda: gate.require_upgraded(house, step),
+        lambda text: ("Ready", text),
+    )
+
+
 def carry_out(step: Step, scope: Scope, house: House, *, glance: bool = False) -> Result:
     """Carry out one numbered step as one task run. Raises what `mopflow.run.carry_out` raises."""
     return as_line(

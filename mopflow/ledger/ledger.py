@@ -304,6 +304,15 @@ class Ledger:
             session.refresh(new)
             return _record(Hold, new)
 
+    def instruct(self, hold: str, remedy: str) -> Hold:
+        """Change what a person should do about a hold. Raises BadInput when there is none such."""
+        with self._writing() as session:
+            there = _found(session, HoldModel, hold, "hold")
+            there.remedy = remedy
+            session.flush()
+            session.refresh(there)
+            return _record(Hold, there)
+
     def close_hold(self, hold: str, why: str) -> Hold:
         """Close a hold; what was said first stays. Raises BadInput when there is none such."""
         with self._writing() as session:

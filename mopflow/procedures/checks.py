@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from mopflow import configuration_watch
 from mopflow.acts import images
 from mopflow.console.protocol import Page
-from mopflow.goals import alarms_explained, begun, both_upgraded, past, switched
+from mopflow.goals import alarms_explained, begun, both_upgraded, not_understood, past, switched
 from mopflow.here import Here
 from mopflow.probes import syscheck
 from mopflow.step import Finding
 from mopflow.system import Kind, Stage
+
+SIDE_BY_SIDE = 8  # servers that are asked at one time
 
 _APPL_TYPES = {Kind.CMP: "cmp", Kind.MPE: "mpe", Kind.MPE_LI: "mpe-li", Kind.MRA: "mra"}
 
@@ -23,7 +29,7 @@ def alarms_understood(here: Here) -> Finding:
     """9.1.1/1, 10.2/1: no alarm that nobody has understood stands; the picture is kept."""
     here.memo["rule"] = "R15"
     picture(here, Page.ACTIVE_ALARMS, "active-alarms")
-    bad = here.reading.unexplained()
+    bad = not_understood(here)
     if bad:
         return Finding.no(
             "alarms that nobody has understood: "
@@ -45,6 +51,7 @@ def topology_agrees(here: Here) -> Finding:
     picture(here, Page.TOPOLOGY, "topology")
     site = here.site
     rows = {row.cluster: row for row in here.console.topology()}
+    changed = configuration_watch.look(here, rows.values())
     wrong = []
     for cluster in site.clusters:
         row = rows.pop(cluster.name, None)
@@ -65,10 +72,11 @@ def topology_agrees(here: Here) -> Finding:
     wrong += [
         f"the site file has no server {s.name}" for s in here.reading.snapshot.servers if s.name not in known
     ]
+    also = f"; {changed}" if changed else ""
     if wrong:
-        return Finding.no("; ".join(wrong))
+        return Finding.no("; ".join(wrong) + also)
     return Finding.yes(
-        f"{len(site.clusters)} clusters as in the site file, primary is {site.cmp.primary.name}"
+        f"{len(site.clusters)} clusters as in the site file, primary is {site.cmp.primary.name}{also}"
     )
 
 
@@ -104,14 +112,21 @@ def servers_healthy(here: Here) -> Finding:
     """10.2/1, 9.1.1/3: syscheck on both servers finds every class OK."""
     if begun(here.state):
         return past(here.state)
-    sick = []
-    for name in here.cluster.server_names:
-        health = syscheck.ask(here.house.servers, name)
-        if not health.healthy:
-            sick.append(f"{name}: " + "; ".join(" ".join(part) for part in health.trouble))
+    return syscheck_on(here, here.cluster.server_names)
+
+
+def syscheck_on(here: Here, servers: Sequence[str]) -> Finding:
+    """Does syscheck find every class OK on all of them? Several are asked side by side."""
+    with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="syscheck") as pool:
+        found = list(pool.map(lambda name: syscheck.ask(here.house.servers, name), servers))
+    sick = [
+        f"{name}: " + "; ".join(" ".join(part) for part in health.trouble)
+        for name, health in zip(servers, found, strict=True)
+        if not health.healthy
+    ]
     if sick:
         return Finding.no("; ".join(sick))
-    return Finding.yes(f"syscheck is OK on {', '.join(here.cluster.server_names)}")
+    return Finding.yes(f"syscheck is OK on {', '.join(servers)}")
 
 
 def first_is_done(here: Here) -> Finding:

@@ -47,7 +47,7 @@ def alarms_accepted(here: Here) -> Finding:
         reading.snapshot.alarms, here.site, reading.states, stage_alarms(here.site, reading.states)
     )
     baseline = _baseline(here, judged)
-    _export_alarms(here, judged, baseline)
+    export_alarms(here, judged, [str(row["accepted_by"]) for row in baseline])
     open_ones = [item for item in judged if item.standing is Standing.UNEXPECTED]
     if open_ones:
         said = "; ".join(
@@ -69,6 +69,7 @@ def _baseline(here: Here, judged: Iterable[Judged]) -> list[dict[str, str | int]
             "number": item.alarm.number,
             "source": item.alarm.source,
             "severity": item.alarm.severity.word,
+            "standing": item.standing.value,
             "accepted_by": _accepted_by(item, by),
         }
         for item in judged
@@ -81,21 +82,14 @@ def _accepted_by(item: Judged, by: dict[tuple[int, str], str]) -> str:
     return "" if item.standing is Standing.UNEXPECTED else f"expected: {item.why}"
 
 
-def _export_alarms(here: Here, judged: Sequence[Judged], baseline: Sequence[dict[str, str | int]]) -> None:
+def export_alarms(here: Here, judged: Sequence[Judged], accepted_by: Sequence[str]) -> None:
     """A file and a picture, again whenever other alarms stand than were exported before."""
     seen = sorted((item.alarm.key, item.standing) for item in judged)
     if here.memo.get("exported") == seen:
         return
     rows = [
-        [
-            i.alarm.occurrence,
-            i.alarm.severity.word,
-            i.alarm.number,
-            i.alarm.source,
-            i.alarm.text,
-            row["accepted_by"],
-        ]
-        for i, row in zip(judged, baseline, strict=True)
+        [i.alarm.occurrence, i.alarm.severity.word, i.alarm.number, i.alarm.source, i.alarm.text, by]
+        for i, by in zip(judged, accepted_by, strict=True)
     ]
     heading = ["occurrence", "severity", "alarm", "source", "text", "accepted by"]
     here.keep("active-alarms.csv", table(heading, rows), "alarms")
@@ -118,14 +112,12 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def kpis_expected(here: Here) -> Finding:
     """4.5/3: the KPIs are exported; each traffic cluster has an active server and carries traffic, or says why not."""
     here.memo["rule"] = "kpis"
-    rows = {row.cluster: row for row in here.console.kpi_dashboard()}
+    rows = traffic_rows(here)
     wrong, notes, baseline = [], [], {}
     for cluster in here.site.traffic_clusters:
-        row = rows.get(cluster.name)
-        if row is None:
-            raise UnreadableReply("KPI Dashboard", f"no row for {cluster.name}", ", ".join(rows))
+        row = rows[cluster.name]
         state = here.states[cluster.name]
-        why = "" if row.tps > 0 else _no_traffic(here, cluster)
+        why = "" if row.tps > 0 else no_traffic(here, cluster)
         baseline[cluster.name] = {"tps": row.tps, "why": why}
         if state.active is None:
             wrong.append(state.why)
@@ -133,7 +125,7 @@ def kpis_expected(here: Here) -> Finding:
             wrong.append(f"{cluster.name} is active and carries no traffic, and its page shows no reason")
         elif row.tps <= 0:
             notes.append(f"{cluster.name} carries no traffic: {why}")
-    _export_kpis(here, list(rows.values()))
+    export_kpis(here, list(rows.values()))
     if wrong:
         return Finding.no("; ".join(wrong + notes))
     here.memo["data"] = {"kpis": baseline}
@@ -141,7 +133,16 @@ def kpis_expected(here: Here) -> Finding:
     return Finding.yes("; ".join([f"{len(baseline)} clusters, {total:g} TPS together", *notes]))
 
 
-def _no_traffic(here: Here, cluster: Cluster) -> str:
+def traffic_rows(here: Here) -> dict[str, KpiRow]:
+    """The KPI Dashboard by cluster. Raises UnreadableReply when a traffic cluster has no row there."""
+    rows = {row.cluster: row for row in here.console.kpi_dashboard()}
+    for cluster in here.site.traffic_clusters:
+        if cluster.name not in rows:
+            raise UnreadableReply("KPI Dashboard", f"no row for {cluster.name}", ", ".join(rows))
+    return rows
+
+
+def no_traffic(here: Here, cluster: Cluster) -> str:
     """What the cluster's own page gives as a reason, "" for none."""
     page = here.console.cluster_page(cluster.name)
     reasons = [f"status {page.status}"] if page.status != "OK" else []
@@ -149,7 +150,8 @@ def _no_traffic(here: Here, cluster: Cluster) -> str:
     return ", ".join(reasons)
 
 
-def _export_kpis(here: Here, rows: Sequence[KpiRow]) -> None:
+def export_kpis(here: Here, rows: Sequence[KpiRow]) -> None:
+    """A file, a picture and the record by OSSI, once per step."""
     if "kpis" in here.memo:
         return
     heading = list(dict.fromkeys(name for row in rows for name in row.values))

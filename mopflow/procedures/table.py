@@ -6,6 +6,7 @@ from mopflow.errors import BadInput
 from mopflow.procedures import cmp_10_5, cmp_11_5, cmp_12_0, cmp_12_1_1
 from mopflow.procedures.backout import MPE_MRA, PRIMARY_CMP, SECONDARY_CMP
 from mopflow.procedures.mpe_mra import PREPARE, UPGRADE
+from mopflow.procedures.post_check import POST_CHECK
 from mopflow.procedures.prep_backups import BACKUPS
 from mopflow.procedures.prep_health import HEALTH, PREREQUISITES
 from mopflow.procedures.prep_images import DISTRIBUTE
@@ -37,6 +38,7 @@ PROCEDURES: dict[str, Procedure] = {
         MPE_MRA,
         SECONDARY_CMP,
         PRIMARY_CMP,
+        POST_CHECK,
     )
 }
 

@@ -25,6 +25,7 @@ def test_all_flows_are_deployed_into_the_pool() -> None:
         "upgrade-cmp",
         "upgrade-segment",
         "back-out",
+        "post-check",
     }
     assert {d["work_pool"]["name"] for d in DEPLOYMENTS} == {"mopflow"}
 

@@ -68,6 +68,7 @@ def test_steps_has_every_row(capsys: pytest.CaptureFixture[str]) -> None:
         "12.3.3": list(range(1, 8)),
         "12.3.4": list(range(1, 5)),
         "12.3.5": list(range(1, 10)),
+        "11": list(range(1, 6)),
     }
 
 

@@ -17,7 +17,7 @@ from mopflow.system import Severity
 PREPARATION = {"4.1": 2, "4.5": 4, "4.6.2": 6, "4.6.3.1": 1, "4.6.3.2": 6, "4.6.4": 4, "4.6.5": 15}
 CMP_ROWS = {"6.1.1": 23, "6.1.2": 6, "7.1.1": 23, "7.1.2": 6, "8.1.1": 21, "8.1.2": 6}
 ROWS = {**PREPARATION, **CMP_ROWS, "9.1.1": 20, "9.1.2": 6, "10.1.1": 2, "10.2": 12}
-ROWS |= {"12.3.3": 7, "12.3.4": 4, "12.3.5": 9}
+ROWS |= {"11": 5, "12.3.3": 7, "12.3.4": 4, "12.3.5": 9}
 STEPS = [row for procedure in PROCEDURES.values() for row in procedure.steps]
 
 # every alarm number that the document prints for a row; a list of the next page belongs to the row before it
@@ -101,6 +101,7 @@ ACTS = {  # rows that change the system
     "12.3.3": {2, 3, 4, 5},
     "12.3.4": {2, 3, 4},
     "12.3.5": {2, 3, 4, 6, 7, 8},
+    "11": set(),
 }
 
 

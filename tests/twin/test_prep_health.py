@@ -244,6 +244,7 @@ def test_alarms_are_exported_with_who_accepted_them(story: Story) -> None:
             "number": 71402,
             "source": "mpe-1a",
             "severity": "Minor",
+            "standing": "baseline",
             "accepted_by": "E. Ngineer: an unused link",
         }
     ]
