@@ -51,7 +51,7 @@ def show_plan(site_path: Path, scope: str, as_json: bool) -> int:
     from mopflow.confirmations import backout_items, backout_word, sentence_of
     from mopflow.console.opening import open_console
     from mopflow.eye import Eye
-    from mopflow.gate_back import command
+    from mopflow.gate_back import accepted_trouble, command
     from mopflow.scopes import require_scope
     from mopflow.secrets import Vault
     from mopflow.site_file import load
@@ -61,9 +61,10 @@ def show_plan(site_path: Path, scope: str, as_json: bool) -> int:
     need_variables(site)
     base = site_path.resolve().parent
     with closing(open_console(site, Vault(read_secret), base)) as console, Eye(site, console) as eye:
-        found = plan(site, scope, eye.now().states)
+        states = eye.now().states
     questions = []
     with existing_ledger(site, base) as ledger:
+        found = plan(site, scope, states, accepted_trouble(ledger, site) if ledger is not None else None)
         for item in backout_items(ledger, site, scope):
             word = backout_word(ledger, site, item, names) if ledger is not None else None
             questions.append(

@@ -75,13 +75,22 @@ def procedure_of(site: Site, cluster: Cluster) -> Procedure:
     return PRIMARY_CMP if cluster.name == site.cmp.primary.name else SECONDARY_CMP
 
 
-def plan(site: Site, scope: str, states: Mapping[str, ClusterState]) -> BackoutPlan:
-    """Raises BadInput for a scope that the site does not have."""
+def plan(
+    site: Site,
+    scope: str,
+    states: Mapping[str, ClusterState],
+    accepted: Mapping[str, frozenset[tuple[str, str]]] | None = None,
+) -> BackoutPlan:
+    """``accepted``: by cluster, the trouble that a person has released. Raises BadInput for an unknown scope."""
+    stopped = {
+        name: rules.trouble(state, (), (accepted or {}).get(name, rules.NO_TROUBLE))
+        for name, state in states.items()
+    }
     names = require_scope(site, scope)
     clusters = [site.cluster(name) for name in names]
     phases = {MPE_MRA.number: 1, SECONDARY_CMP.number: 2, PRIMARY_CMP.number: 3}
     plans = [
-        _cluster(site, cluster, states, phases[procedure_of(site, cluster).number], names)
+        _cluster(site, cluster, states, phases[procedure_of(site, cluster).number], names, stopped)
         for cluster in clusters
     ]
     plans.sort(key=lambda one: one.phase)
@@ -109,11 +118,16 @@ _NEEDS = {
 
 
 def _cluster(
-    site: Site, cluster: Cluster, states: Mapping[str, ClusterState], phase: int, scope: Sequence[str]
+    site: Site,
+    cluster: Cluster,
+    states: Mapping[str, ClusterState],
+    phase: int,
+    scope: Sequence[str],
+    stopped: Mapping[str, Refusal | None],
 ) -> ClusterPlan:
     state = states[cluster.name]
     procedure = procedure_of(site, cluster)
-    refusals = tuple(_refusals(site, cluster, states, scope))
+    refusals = tuple(_refusals(site, cluster, states, scope, stopped))
     waits = state.is_busy
     stage = _BECOMES.get(state.stage, state.stage)
     need = Need.REFUSED if refusals else _NEEDS.get(stage, Need.FAILOVER_ONE if waits else Need.REFUSED)
@@ -161,11 +175,15 @@ def _is_old_primary(site: Site, cluster: Cluster) -> bool:
 
 
 def _refusals(
-    site: Site, cluster: Cluster, states: Mapping[str, ClusterState], scope: Sequence[str]
+    site: Site,
+    cluster: Cluster,
+    states: Mapping[str, ClusterState],
+    scope: Sequence[str],
+    stopped: Mapping[str, Refusal | None],
 ) -> Iterator[Refusal]:
     """What no waiting cures; a cluster that this run backs out before does not stand in the way."""
     state = states[cluster.name]
-    trouble = rules.trouble(state, ())
+    trouble = stopped[cluster.name]
     if trouble is not None:
         yield Refusal(trouble.rule, f"{cluster.name}: {trouble.reason} (12.3.2: contact Oracle Support)")
         return
@@ -179,9 +197,9 @@ def _refusals(
         )
     if state.stage is Stage.FRESH:
         return
-    done = {  # as if everything before it in this run were backed out already
-        name: _as_done(site, states[name])
-        if name in scope and name != site.cmp.primary.name
+    done = {  # as if everything before it in this run were backed out already; what is stopped will not be
+        name: _as_done(states[name])
+        if name in scope and name != site.cmp.primary.name and stopped[name] is None
         else states[name]
         for name in states
     }
@@ -200,9 +218,7 @@ def _unknown_direction(state: ClusterState) -> bool:
     )
 
 
-def _as_done(site: Site, state: ClusterState) -> ClusterState:
-    if rules.trouble(state, ()) is not None:
-        return state  # it will not be backed out, and what comes after it cannot be either
+def _as_done(state: ClusterState) -> ClusterState:
     return ClusterState(
         state.name,
         Stage.FRESH,

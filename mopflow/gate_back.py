@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import shlex
 
+from mopflow import released
 from mopflow.backout_plan import Need, plan, procedure_of
 from mopflow.confirmations import backout_items, backout_word, sentence_of
 from mopflow.here import Here
 from mopflow.holds import hold
 from mopflow.house import House
-from mopflow.ledger import Event
+from mopflow.ledger import Event, Ledger
 from mopflow.scopes import clusters_of, step_scope
+from mopflow.site import Site
 from mopflow.step import Refusal
 
 
 def require_backout(house: House, scope: str) -> str:
     """What will be done, as a sentence. Raises Held for what the document refuses and for what nobody has confirmed."""
     reading = house.eye.now()
-    found = plan(house.site, scope, reading.states)
+    found = plan(house.site, scope, reading.states, accepted_trouble(house.ledger, house.site))
     first = house.site.cluster(found.clusters[0].cluster)
     step = procedure_of(house.site, first).step(1)
     here = Here(house, step, step_scope(house.site, scope), reading)
@@ -33,6 +35,11 @@ def require_backout(house: House, scope: str) -> str:
     )
     here.record(Event.NOTE, said, data={"scope": scope, "clusters": list(clusters_of(house.site, scope))})
     return said
+
+
+def accepted_trouble(ledger: Ledger, site: Site) -> dict[str, frozenset[tuple[str, str]]]:
+    """What a person has released on each cluster (12.3.2)."""
+    return {c.name: released.accepted(ledger, site.name, c.name) for c in site.clusters}
 
 
 def _confirmed(here: Here, scope: str) -> str:

@@ -61,7 +61,7 @@ def _upgraded(here: Here, wanted: Stage, running: Stage) -> Finding:
             server.operation.doing is not Doing.NOTHING
             or here.rows(Event.INTENDED, Event.ADOPTED, leg=here.leg.name)
         )
-        and not _released(here, server)
+        and not is_released(here, server)
     ):
         return Finding.no(f"{server.name} shows no success message: {server.operation.text}")
     if server.up_to_date is not UpToDate.YES:
@@ -79,7 +79,7 @@ def _upgraded(here: Here, wanted: Stage, running: Stage) -> Finding:
     return Finding(Answer.NO, replicated.evidence)
 
 
-def _released(here: Here, server: ServerState) -> bool:
+def is_released(here: Here, server: ServerState) -> bool:
     """Has a person accepted what the server's cell says in the place of a success message (12.3.2)?"""
     known = released.accepted(here.house.ledger, here.site.name, here.cluster.name)
     return (server.name, server.operation.text) in known

@@ -13,7 +13,7 @@ from mopflow import rules, rules_back
 from mopflow.acts.configuration import old_is_active, traffic_now
 from mopflow.console.protocol import Page
 from mopflow.failovers import unproven
-from mopflow.goals import after_settling, mate_reachable, past, trouble_shown
+from mopflow.goals import after_settling, is_released, mate_reachable, not_understood, past, trouble_shown
 from mopflow.here import Here
 from mopflow.holds import stopping
 from mopflow.ledger import Event
@@ -69,7 +69,7 @@ def may_begin_back(here: Here) -> Finding:
         )
     picture(here, Page.OVERVIEW, "overview")
     # what stands already is no reason to stay on this release: only what comes later is looked at
-    here.memo["data"] = {"alarms": [[j.alarm.number, j.alarm.source] for j in here.reading.unexplained()]}
+    here.memo["data"] = {"alarms": [[j.alarm.number, j.alarm.source] for j in not_understood(here)]}
     if state.stage is not Stage.DONE:
         return past(state)
     late = [s.name for s in state.servers if s.up_to_date is not UpToDate.YES]
@@ -136,7 +136,7 @@ def _ended_well(here: Here, server: ServerState | None) -> Finding:
     ended = server.operation.doing is Doing.SUCCEEDED and server.operation.backout
     acts = here.rows(Event.INTENDED, Event.ADOPTED, Event.VERIFIED, leg=here.leg.name)
     # once seen it counts: the Upgrade Director forgets it with the failover of the primary CMP
-    if not ended and acts and acts[-1].entry.event is not Event.VERIFIED:
+    if not ended and acts and acts[-1].entry.event is not Event.VERIFIED and not is_released(here, server):
         here.memo["rule"] = "R8"
         return Finding.no(
             f"{server.name} shows no success message (12.3.2): {server.operation.text or 'nothing'}"
@@ -320,7 +320,7 @@ def new_alarms(here: Here) -> Iterator[Refusal]:
 def _new(here: Here, places: set[str | None] | set[str]) -> Iterator[str]:
     rows = here.rows(Event.OBSERVED, step=f"{here.step.procedure}/1")
     known = {(int(n), str(source)) for row in rows for n, source in row.entry.data.get("alarms", ())}
-    for item in here.reading.unexplained():
+    for item in not_understood(here):
         if item.cluster in places and item.alarm.key not in known:
             yield (
                 f"alarm {item.alarm.number} ({item.alarm.severity.word}) on {item.alarm.source}: "

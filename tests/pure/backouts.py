@@ -226,8 +226,8 @@ class OldSystem(SmallSystem):
             raise UnreadableReply("Upgrade Log", "the old GUI has none", "")
         return super().upgrade_log(cluster)
 
-    def _work_on(self, work: Work, box: Box) -> None:
-        super()._work_on(work, box)
+    def _upgrade(self, work: Work, box: Box) -> None:
+        super()._upgrade(work, box)
         if work.left <= 0 and self.is_old() and work.act is BACK:
             box.role = Role.FORCED_STANDBY  # until a person cancels it (12.3.5/7)
 

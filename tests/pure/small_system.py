@@ -247,7 +247,7 @@ class SmallSystem:
             if work.server is None:
                 self._fail_over(work)
             else:
-                self._work_on(work, self.boxes[work.server])
+                self._upgrade(work, self.boxes[work.server])
             if work.left <= 0:
                 self.work.remove(work)
 
@@ -258,7 +258,7 @@ class SmallSystem:
         assert old is not None
         old.role, new.role = Role.FORCED_STANDBY, Role.ACTIVE
 
-    def _work_on(self, work: Work, box: Box) -> None:
+    def _upgrade(self, work: Work, box: Box) -> None:
         """An upgrade, or a backout."""
         if work.left > 0:
             box.role = Role.OOS

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mopflow import released
 from mopflow.errors import Held, MayHaveRun
 from mopflow.gate_back import require_backout
 from mopflow.here import Here, Scope
@@ -542,3 +543,21 @@ def test_the_stages_of_these_tests_are_what_their_names_say(
     bring(place.system, "mpe-1", stage, back=back)
     with place.house() as house:
         assert house.eye.now().states["mpe-1"].stage is stage
+
+
+def test_a_cluster_that_a_person_has_released_goes_back(place: Place) -> None:
+    """12.3.2: after a word with Oracle it may go on as it is; what the server says is accepted by its text."""
+    confirm(place, *ANSWERS)
+    place.system.fails.add("mpe-1b")
+    place.system.finish("mpe-1")
+    with place.house() as house, pytest.raises(Held, match="Failed"):
+        back_out_rows(house, "mpe-1")
+    with place.house() as house, pytest.raises(Held, match=r"12\.3\.2"):
+        require_backout(house, "mpe-1")
+    place.system.fails.clear()
+    with place.ledger() as ledger:
+        released.release(ledger, "small", "mpe-1", "Ada", "Oracle says so", "SR 3-1234")
+    with place.house() as house:
+        require_backout(house, "mpe-1")
+        back_out_rows(house, "mpe-1")
+    assert is_back(place.system, "mpe-1")
