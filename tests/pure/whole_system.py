@@ -93,9 +93,9 @@ class WholeSystem(SmallSystem):
     def next_act(self, cluster: str) -> Intended | None:
         return super().next_act(cluster) if self.iso != "Install Kit" else None
 
-    def _work_on(self, work: Work, box: Box) -> None:
+    def _upgrade(self, work: Work, box: Box) -> None:
         if self.active(self.primary) is None or self.gui is Gui.DIRECTOR:
-            super()._work_on(work, box)
+            super()._upgrade(work, box)
         elif work.left > 0:
             box.role = Role.OOS
             box.operation = f"Upgrading: {100 - work.left}% (Elapsed Time: 0:12:33)"
