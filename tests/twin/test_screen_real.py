@@ -150,8 +150,9 @@ def test_a_backup_is_taken_through_real_menus_and_nothing_of_them_stays(
 
 
 def test_a_menu_with_another_entry_stops_the_walk_and_shows_the_screen(
-    servers: Servers, platcfg: Platcfg
+    servers: Servers, platcfg: Platcfg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Menu.__init__, "__defaults__", (*Menu.__init__.__defaults__[:-1], 5.0))  # type: ignore[index]
     platcfg.set(policy="Policy Settings")
     with pytest.raises(backup.NoMenu, match="Policy Configuration") as caught:
         take(servers)
