@@ -108,6 +108,7 @@ def test_backed_out_through_system_maintenance(
         night.close()
 
 
+@pytest.mark.soak
 def test_turned_round_twice_by_real_commands(folder: Path, prefect_server: PrefectServer) -> None:
     """An upgrade is killed in the middle, backed out, and begun again."""
     night = begin(

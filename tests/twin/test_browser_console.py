@@ -296,7 +296,7 @@ def opened(console: BrowserConsole) -> Iterator[BrowserConsole]:
         console.close()
 
 
-@pytest.fixture(scope="module", params=["table", "grid"])
+@pytest.fixture(scope="module", params=["table", pytest.param("grid", marks=pytest.mark.soak)])
 def shared(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Stand, BrowserConsole]]:

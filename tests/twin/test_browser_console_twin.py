@@ -186,7 +186,8 @@ def images_on(console: BrowserConsole, server: str) -> tuple[IsoImage, ...]:
     return next(row.images for row in console.iso_maintenance() if row.server == server)
 
 
-@pytest.mark.parametrize("style", ["table", pytest.param("grid", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("style", ["table", "grid"])
 def test_a_cluster_forth_and_back(tmp_path: Path, style: str) -> None:
     with running(tmp_path, document(style)) as twin, twin.console() as console:
         page = console.overview()
@@ -314,7 +315,10 @@ def switched(console: BrowserConsole, act: Callable[[], str], to: Gui) -> Overvi
 
 @pytest.mark.parametrize(
     ("style", "source", "user"),
-    [("table", "10.5.6_1.1.0", "root"), ("grid", "11.5.2.0.0_38.1.0", "admusr")],
+    [
+        pytest.param("table", "10.5.6_1.1.0", "root", marks=pytest.mark.soak),
+        ("grid", "11.5.2.0.0_38.1.0", "admusr"),
+    ],
 )
 def test_the_gui_changes_with_the_release_and_back(
     tmp_path: Path, style: str, source: str, user: str

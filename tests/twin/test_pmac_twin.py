@@ -215,6 +215,7 @@ def kill_after_the_click(house: House) -> None:
     pmac.add_image = add_image  # type: ignore[method-assign]
 
 
+@pytest.mark.soak
 def test_no_room_is_a_hold_that_names_the_files(tmp_path: Path) -> None:
     with twin_with_pmac(tmp_path, "pmac_no_room@pmac") as twin:
         with twin.open() as house:

@@ -161,6 +161,7 @@ def test_a_fault_holds_with_what_a_person_needs_and_a_second_run_mends_it(
     assert len(twin.events("fault", where=server)) == 1
 
 
+@pytest.mark.soak
 def test_a_full_repository_holds_and_the_file_stays_until_it_is_safe(
     twin: OnTwin, house: House, tmp_path: Path
 ) -> None:
@@ -257,7 +258,9 @@ def test_killed_between_copy_and_removal_it_goes_on_there(twin: OnTwin, house: H
         assert len(taken(twin, "cmp-1b")) == before + 1 and on_server(second, "cmp-1b") == []
 
 
+@pytest.mark.soak
 def test_a_menu_that_somebody_has_open_is_waited_for(twin: OnTwin, house: House) -> None:
+    back_up(house, "cmp-1b")
     (file,) = kept(twin, "cmp-1b")
     file.unlink()
     file.with_name(f"{file.name}.sha256").unlink()

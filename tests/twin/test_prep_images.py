@@ -285,6 +285,7 @@ def test_a_file_of_the_right_name_that_is_not_whole_is_replaced(tmp_path: Path) 
         all_have_exactly_theirs(house)
 
 
+@pytest.mark.soak
 def test_somebody_elses_part_and_a_folder_are_named_and_left_alone(tmp_path: Path) -> None:
     with twin_with(tmp_path, "direct") as twin, twin.open() as house:
         house.servers.check("mra-1a", f"echo x > {UPGRADE_DIR}/mra-12.1.3.0.0_1.1.0-x86_64.iso.part")
@@ -391,6 +392,7 @@ def test_scp_between_servers_of_the_twin(tmp_path: Path) -> None:
         assert "Permission denied" in root_s.stdout
 
 
+@pytest.mark.soak
 def test_an_image_can_be_mounted(tmp_path: Path) -> None:
     with twin_with(tmp_path, "direct") as twin, twin.open() as house:
         run = distribute(house)

@@ -395,7 +395,9 @@ def test_rcstool_fails_at_ci(twin: OnTwin, house: House) -> None:
     assert case.nothing_is_out() and case.refused() == []
 
 
-@pytest.mark.parametrize(("server", "which"), [("mpe-3b", 1), ("mpe-4b", 2)])
+@pytest.mark.parametrize(
+    ("server", "which"), [pytest.param("mpe-3b", 1, marks=pytest.mark.soak), ("mpe-4b", 2)]
+)
 def test_passwd_refuses(twin: OnTwin, house: House, server: str, which: int) -> None:
     case, account = Case(twin, house, server), ("root", "admusr")[which - 1]
     with pytest.raises(Held, match=f"passwd {account} has changed nothing.*BAD PASSWORD") as held:
