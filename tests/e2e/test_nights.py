@@ -133,6 +133,7 @@ def test_five_clusters_never_more_than_four_at_once(folder: Path, prefect_server
 PAIR = (("mpe-1", "MPE"), ("mpe-2", "MPE"))
 
 
+@pytest.mark.soak
 def test_clusters_that_fail_are_held_and_nothing_else_begins(
     folder: Path, prefect_server: PrefectServer
 ) -> None:
@@ -158,6 +159,7 @@ def test_clusters_that_fail_are_held_and_nothing_else_begins(
         night.close()
 
 
+@pytest.mark.soak
 def test_a_cluster_in_doubt_is_held_and_the_others_go_on(folder: Path, prefect_server: PrefectServer) -> None:
     """Replication that stays broken (R9) and an alarm that no step lists (R15) hold their own cluster only."""
     faults = ["critical_alarm@mpe-2b"]
@@ -174,7 +176,9 @@ def test_a_cluster_in_doubt_is_held_and_the_others_go_on(folder: Path, prefect_s
         night.close()
 
 
-@pytest.mark.parametrize("fault", ["wrong_action@mpe-1", "replication_broken@mpe-1b"])
+@pytest.mark.parametrize(
+    "fault", ["wrong_action@mpe-1", pytest.param("replication_broken@mpe-1b", marks=pytest.mark.soak)]
+)
 def test_nothing_is_clicked_on_a_cluster_that_is_not_as_expected(
     fault: str, folder: Path, prefect_server: PrefectServer
 ) -> None:
