@@ -303,6 +303,12 @@ def not_understood(here: Here, cluster: str | None = None) -> list[Judged]:
     return released.without_released(here.house.ledger, here.site.name, here.reading.unexplained(cluster))
 
 
+def in_doubt(judged: Iterable[Judged]) -> Finding | None:
+    """Unknown, if an alarm was seen once only: too few times to hold for it, and too few to pass it."""
+    doubtful = [f"{j.alarm.number} on {j.alarm.source}" for j in judged if j.in_doubt]
+    return Finding.unknown("looking again at " + ", ".join(doubtful)) if doubtful else None
+
+
 def alarms_explained(here: Here) -> Finding:
     """No unexpected and no overstaying alarm on this cluster."""
     here.memo["rule"] = "R15"
@@ -312,11 +318,9 @@ def alarms_explained(here: Here) -> Finding:
             "; ".join(f"{j.alarm.number} on {j.alarm.source}: {j.alarm.text} ({j.why})" for j in bad)
         )
     mine = here.reading.alarms_on(here.cluster.name)
-    doubtful = [j for j in mine if j.in_doubt]
-    if doubtful:
-        return Finding.unknown(
-            "looking again at " + ", ".join(f"{j.alarm.number} on {j.alarm.source}" for j in doubtful)
-        )
+    doubt = in_doubt(mine)
+    if doubt is not None:
+        return doubt
     standing = sorted({j.alarm.number for j in mine})
     return Finding.yes(
         f"alarms on {here.cluster.name}: {', '.join(map(str, standing)) or 'none'}, all explained"

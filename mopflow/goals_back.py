@@ -13,7 +13,15 @@ from mopflow import rules, rules_back
 from mopflow.acts.configuration import old_is_active, traffic_now
 from mopflow.console.protocol import Page
 from mopflow.failovers import unproven
-from mopflow.goals import after_settling, is_released, mate_reachable, not_understood, past, trouble_shown
+from mopflow.goals import (
+    after_settling,
+    in_doubt,
+    is_released,
+    mate_reachable,
+    not_understood,
+    past,
+    trouble_shown,
+)
 from mopflow.here import Here
 from mopflow.holds import stopping
 from mopflow.ledger import Event
@@ -62,11 +70,9 @@ def may_begin_back(here: Here) -> Finding:
         if wrong:
             said = "; ".join(refusal.reason for refusal in wrong)
             return Finding(Answer.UNKNOWN if all(r.passing for r in wrong) else Answer.NO, said)
-    doubtful = [j for j in here.reading.judged if j.in_doubt]
-    if doubtful:
-        return Finding.unknown(
-            "looking again at " + ", ".join(f"{j.alarm.number} on {j.alarm.source}" for j in doubtful)
-        )
+    doubt = in_doubt(here.reading.judged)
+    if doubt is not None:
+        return doubt
     picture(here, Page.OVERVIEW, "overview")
     # what stands already is no reason to stay on this release: only what comes later is looked at
     here.memo["data"] = {"alarms": [[j.alarm.number, j.alarm.source] for j in not_understood(here)]}
@@ -303,11 +309,9 @@ def no_new_alarm(here: Here) -> Finding:
     bad = list(_new(here, {here.cluster.name}))
     if bad:
         return Finding.no("; ".join(bad))
-    doubtful = [j for j in here.reading.alarms_on(here.cluster.name) if j.in_doubt]
-    if doubtful:  # one reading is too few to hold for it, and too few to pass it
-        return Finding.unknown(
-            "looking again at " + ", ".join(f"{j.alarm.number} on {j.alarm.source}" for j in doubtful)
-        )
+    doubt = in_doubt(here.reading.alarms_on(here.cluster.name))
+    if doubt is not None:
+        return doubt
     return Finding.yes(f"no new unexplained alarm on {here.cluster.name}")
 
 

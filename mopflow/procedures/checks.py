@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mopflow import configuration_watch
 from mopflow.acts import images
 from mopflow.console.protocol import Page
-from mopflow.goals import alarms_explained, begun, both_upgraded, not_understood, past, switched
+from mopflow.goals import alarms_explained, begun, both_upgraded, in_doubt, not_understood, past, switched
 from mopflow.here import Here
 from mopflow.probes import syscheck
 from mopflow.step import Finding
@@ -37,11 +37,9 @@ def alarms_understood(here: Here) -> Finding:
                 f"{j.alarm.number} {j.alarm.severity.word} on {j.alarm.source}: {j.alarm.text}" for j in bad
             )
         )
-    doubtful = [j for j in here.reading.judged if j.in_doubt]
-    if doubtful:  # one reading is too few to hold for it, and too few to pass it
-        return Finding.unknown(
-            "looking again at " + ", ".join(f"{j.alarm.number} on {j.alarm.source}" for j in doubtful)
-        )
+    doubt = in_doubt(here.reading.judged)
+    if doubt is not None:
+        return doubt
     return Finding.yes(f"{len(here.reading.judged)} active alarms, all understood or expected")
 
 

@@ -17,7 +17,6 @@ from mopflow.goals import (
     log_mark,
     log_trace,
     may_fail_over,
-    may_start,
     no_trace_in_time,
     second_running,
     settled,
@@ -26,6 +25,7 @@ from mopflow.goals import (
 )
 from mopflow.media import ImageType
 from mopflow.procedures import checks, lists
+from mopflow.procedures.upgrade_legs import server_leg
 from mopflow.site import AutonomyKind
 from mopflow.step import Actor, AlarmLists, DeadlineKind, Leg, Procedure, Question, Step
 from mopflow.system import Stage
@@ -184,16 +184,7 @@ WHERE_IT_LIES = "copied from /var/TKLC/upgrade, where the image lies; the docume
 
 # the Upgrade Manager: 12.0, 12.1.1, every secondary, and the second server everywhere
 
-_FIRST = Leg(
-    first_upgraded,
-    act=upgrade.start_server,
-    under_way=first_running,
-    guard=may_start,
-    deadline=DeadlineKind.INITIATE_UPGRADE,
-    mark=log_mark,
-    trace=log_trace,
-    settled=settled,
-)
+_FIRST = server_leg(first_upgraded, first_running)
 _FAILOVER = Leg(
     switched,
     name="failover",
@@ -205,17 +196,7 @@ _FAILOVER = Leg(
     trace=log_trace,
     autonomy=AutonomyKind.CMP_SWITCH,
 )
-_SECOND = Leg(
-    both_upgraded,
-    name="second server",
-    act=upgrade.start_server,
-    under_way=second_running,
-    guard=may_start,
-    deadline=DeadlineKind.INITIATE_UPGRADE,
-    mark=log_mark,
-    trace=log_trace,
-    settled=settled,
-)
+_SECOND = server_leg(both_upgraded, second_running, name="second server")
 FIRST_SERVER = Kind(Actor.GUI, (_FIRST, _ALARMS), STANDBY, 30)
 FIRST_VERIFIED = _look(checks.first_is_done)
 FAILOVER = Kind(Actor.GUI, (_FAILOVER,))

@@ -16,18 +16,17 @@ from mopflow.goals import (
     log_trace,
     mate_reachable,
     may_fail_over,
-    may_start,
     no_rollback,
     no_trace_in_time,
     none_severe,
     rolled_back,
     second_running,
-    settled,
     switched,
     switching,
 )
 from mopflow.here import Here
 from mopflow.procedures import checks, lists
+from mopflow.procedures.upgrade_legs import server_leg
 from mopflow.site import AutonomyKind
 from mopflow.slots import Slot
 from mopflow.step import Actor, DeadlineKind, Finding, Leg, Procedure, Refusal, Step
@@ -96,17 +95,7 @@ UPGRADE = Procedure(
             "Upgrade clusters",
             Actor.GUI,
             (
-                Leg(
-                    first_upgraded,
-                    act=upgrade.start_server,
-                    under_way=first_running,
-                    guard=may_start,
-                    deadline=DeadlineKind.INITIATE_UPGRADE,
-                    slot=Slot.START,
-                    mark=log_mark,
-                    trace=log_trace,
-                    settled=settled,
-                ),
+                server_leg(first_upgraded, first_running, slot=Slot.START),
                 Leg(alarms_explained, name="alarms", applies=no_rollback),
             ),
             40,
@@ -212,19 +201,7 @@ UPGRADE = Procedure(
             9,
             "Continue the upgrade: remaining server",
             Actor.GUI,
-            (
-                Leg(
-                    both_upgraded,
-                    act=upgrade.start_server,
-                    under_way=second_running,
-                    guard=may_start,
-                    deadline=DeadlineKind.INITIATE_UPGRADE,
-                    slot=Slot.START,
-                    mark=log_mark,
-                    trace=log_trace,
-                    settled=settled,
-                ),
-            ),
+            (server_leg(both_upgraded, second_running, slot=Slot.START),),
             40,
             lists.MPE_SECOND,
         ),

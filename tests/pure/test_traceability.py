@@ -16,7 +16,7 @@ def test_every_row_has_a_home_and_the_page_is_current() -> None:
     )
 
 
-def test_every_procedure_is_shown_by_tests_that_name_it_or_carry_it_out() -> None:
+def test_every_procedure_names_files_that_hold_tests() -> None:
     assert set(traceability.TESTS) == set(PROCEDURES)
     for files in (*traceability.TESTS.values(), traceability.EVERY_ROW):
         assert files
