@@ -9,6 +9,7 @@ import pytest
 
 from mopflow import released
 from mopflow.errors import Held, MayHaveRun
+from mopflow.gate import require_forward
 from mopflow.gate_back import require_backout
 from mopflow.here import Here, Scope
 from mopflow.holds import reconsider
@@ -501,6 +502,31 @@ def test_a_running_action_of_the_other_direction_is_waited_for(place: Place) -> 
     with place.house() as house:
         upgrade(house, "mpe-1")
     assert is_new(place.system, "mpe-1")
+
+
+@pytest.mark.parametrize("stage", [Stage.BACK_FIRST, Stage.BACK_SECOND])
+@pytest.mark.parametrize("cluster", ["cmp-1", "cmp-2", "mpe-1"])
+def test_an_upgrade_that_is_started_while_a_backout_runs_is_refused_at_once(
+    place: Place, cluster: str, stage: Stage
+) -> None:
+    """Nothing is waited for and nothing is left to be closed by hand: the next start looks anew."""
+    firsts = {"cmp-1": step("9.1.1/1"), "cmp-2": step("9.1.2/1"), "mpe-1": step("10.2/1")}
+    bring(place.system, cluster, stage, back=True)
+    place.system.tick = lambda: None  # type: ignore[method-assign]
+    with place.house() as house:
+        assert house.eye.now().state(cluster).stage is stage
+        with pytest.raises(Held, match=f"a backout runs in {cluster}, it is never reversed") as held:
+            require_forward(house, firsts)
+        assert "wait until what runs in the cluster has ended" in held.value.remedy
+        (row,) = house.ledger.holds(house.site.name, open_only=True)
+        assert (row.rule, row.cluster, f"{row.procedure}/{row.step}") == ("R7", cluster, firsts[cluster].key)
+    del place.system.tick  # type: ignore[attr-defined]
+    while place.system.work:
+        place.system.tick()
+    with place.house() as house:
+        assert reconsider(house, house.eye.now(), set(firsts)) == []
+        assert require_forward(house, firsts) == "no backout runs in cmp-1, cmp-2, mpe-1"
+    assert place.system.sent == []
 
 
 def test_an_act_of_a_moment_ago_may_still_show_itself(new_place: Callable[..., Place]) -> None:
