@@ -7,6 +7,8 @@ ARGS ?=
 QUICK := not soak and not e2e and not browser and not twin
 WIRES := not soak and not e2e and (browser or twin)
 NIGHTS := not soak and e2e
+# the quick tests alone have to show every goal of every numbered row: no, yes and unknown (tests/checker/shown.py)
+RUN_QUICK := $(BIN)/pytest -q -n 2 --dist loadfile --traces -m "$(QUICK)"
 # three at a time: both kinds wait about half of their time
 # a browser on a busy machine: a failure is tried once more, and named at the end (docs/decisions/second-try.md)
 SECOND := --reruns 1 -rR
@@ -26,12 +28,12 @@ rehearse: $(READY) ## the whole upgrade on the twin (options: ARGS="--seed 2 --k
 	@$(BIN)/mopflow rehearse $(ARGS)
 
 test: lint ## every check and every test but the long ones
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "$(QUICK)"
+	$(RUN_QUICK)
 	$(BIN)/pytest -q -n 3 --dist loadscope $(SECOND) -m "$(WIRES)"
 	$(BIN)/pytest -q -n 3 --dist worksteal $(SECOND) -m "$(NIGHTS)"
 
 quick: $(READY) ## the tests that need neither twin nor browser
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "$(QUICK)"
+	$(RUN_QUICK)
 
 soak: $(READY) ## the long tests
 	$(BIN)/pytest -q -n 2 --dist worksteal -m soak

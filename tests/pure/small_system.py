@@ -346,7 +346,12 @@ class SmallSystem:
 
     def topology(self) -> tuple[TopologyRow, ...]:
         self._call("topology")
-        return ()
+        primary = self.site.cmp.primary.name
+        marks = {c.name: "P" if c.name == primary else "S" for c in self.site.cmp_clusters}
+        return tuple(
+            TopologyRow(c.name, marks.get(c.name, ""), f"{c.kind} Site Cluster", c.server_names)
+            for c in self.site.clusters
+        )
 
     def iso_maintenance(self) -> tuple[IsoRow, ...]:
         self._call("iso_maintenance")

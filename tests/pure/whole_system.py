@@ -21,7 +21,6 @@ from mopflow.console.protocol import (
     Operation,
     Overview,
     Shots,
-    TopologyRow,
 )
 from mopflow.errors import ActRefused, CommandFailed, NotAnnounced, Unreachable
 from mopflow.release import Release
@@ -169,14 +168,6 @@ class WholeSystem(SmallSystem):
                 assert active is not None
                 found.append(Alarm(70500, Severity.MINOR, "System Mixed Version", active.name, ""))
             return tuple(found)
-
-    def topology(self) -> tuple[TopologyRow, ...]:
-        self._call("topology")
-        marks = {self.primary: "P"} | {c.name: "S" for c in self.site.cmp_clusters if c.name != self.primary}
-        return tuple(
-            TopologyRow(c.name, marks.get(c.name, ""), f"{c.kind} Site Cluster", c.server_names)
-            for c in self.site.clusters
-        )
 
     def iso_maintenance(self) -> tuple[IsoRow, ...]:
         self._call("iso_maintenance")
