@@ -18,14 +18,12 @@ from mopflow.procedures.table import step
 from mopflow.run import Outcome, carry_out
 from mopflow.site import Autonomy
 from mopflow.system import Role, Stage
-from tests.pure import small_system
 from tests.pure.backouts import (
     ANSWERS,
     BACK,
     NEW,
     OLD,
     UP,
-    OldSystem,
     Places,
     back_out,
     back_out_rows,
@@ -34,7 +32,8 @@ from tests.pure.backouts import (
     is_back,
     is_new,
 )
-from tests.pure.small_system import SOURCE, TARGET, Place, alarm, make_place
+from tests.pure.small_system import SOURCE, TARGET, Killed, Place, alarm, make_place
+from tests.pure.whole_system import upgraded_cmps, whole_place
 
 MPE = Scope(cluster="mpe-1")
 B, F, R = BACK.value, OLD.value, "reapply"
@@ -357,13 +356,12 @@ def test_everything_in_the_reverse_order(place: Place) -> None:
 
 
 @pytest.fixture
-def old(new_place: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> Place:
+def old(tmp_path: Path, empty_ledger: Path) -> Place:
     """A site that came from 10.5."""
-    monkeypatch.setattr(small_system, "SOURCE", "10.5.6_1.1.0")
-    place = new_place()
-    place.site = place.site.model_copy(update={"source": "10.5.6_1.1.0"})
-    place.system = OldSystem(place.site)
-    place.servers = small_system.SmallServers(place.system)
+    place = whole_place(tmp_path / "old", empty_ledger, "10.5")
+    auto = place.site.autonomy.model_copy(update={"backout": Autonomy.AUTO})
+    place.site = place.site.model_copy(update={"autonomy": auto})
+    upgraded_cmps(place)
     return place
 
 
@@ -381,10 +379,10 @@ def test_the_primary_goes_back_to_10_5_through_both_guis(old: Place) -> None:
     assert old.system.sent == [
         (B, "cmp-1b"),
         (F, "cmp-1"),
-        (B, "cmp-1a"),
+        ("Backout", "cmp-1a"),
         ("Cancel Force Standby", "cmp-1a"),
     ]
-    assert {box.release for box in old.system.of("cmp-1")} == {"10.5.6_1.1.0"}
+    assert {box.release for box in old.system.of("cmp-1")} == {old.site.source}
     with old.ledger() as ledger:
         skipped = ledger.rows(procedure="12.3.5", events=[Event.SKIPPED])
     assert {row.entry.step for row in skipped} == {8}
@@ -403,10 +401,10 @@ def test_killed_at_the_old_gui_the_primary_goes_on(old: Place, cut: str, when: s
 
     def die(call: str) -> None:
         if call == cut:
-            raise small_system.Killed
+            raise Killed
 
     setattr(old.system, when, die)
-    with old.house() as house, pytest.raises(small_system.Killed):
+    with old.house() as house, pytest.raises(Killed):
         back_out_rows(house, "cmp-1")
     setattr(old.system, when, lambda _call: None)
     with old.house() as house:
@@ -414,7 +412,7 @@ def test_killed_at_the_old_gui_the_primary_goes_on(old: Place, cut: str, when: s
     assert old.system.sent == [
         (B, "cmp-1b"),
         (F, "cmp-1"),
-        (B, "cmp-1a"),
+        ("Backout", "cmp-1a"),
         ("Cancel Force Standby", "cmp-1a"),
     ]
 
