@@ -143,3 +143,37 @@ def test_turned_round_twice_by_real_commands(folder: Path, prefect_server: Prefe
         assert night.violations() == []
     finally:
         night.close()
+
+
+@pytest.mark.soak
+def test_a_person_turns_round_what_carries_traffic_already(
+    folder: Path, prefect_server: PrefectServer
+) -> None:
+    """Between the traffic proof and the second server: the record shows who did it, so R11 has nothing to say."""
+    night = begin(
+        folder,
+        prefect_server.environment(),
+        clusters=PAIR[:1],
+        minutes=4,
+        cmp_done=True,
+        answers=ANSWERS,
+    )
+    try:
+        site = str(night.site_file)
+        run = night.start("upgrade-segment", site, "segment-1")
+
+        def proven() -> bool:
+            over = [e["t"] for e in night.events("action_ended", action="failover", cluster="mpe-1")]
+            back = [e["t"] for e in night.events("traffic", cluster="mpe-1", active=True)]
+            return bool(over) and any(t > over[0] for t in back)
+
+        night.wait_for(proven, 300)
+        night.kill(run)
+        assert len(night.starts("initiate_upgrade")) == 1
+        ended = night.mopflow("back-out", site, "mpe-1")
+        assert ended.code == 0, ended.err
+        assert len(night.starts("failover", "mpe-1")) == 2
+        assert {night.releases()[f"mpe-1{x}"] for x in "ab"} == {SOURCE}
+        assert night.violations() == []
+    finally:
+        night.close()
