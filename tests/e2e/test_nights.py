@@ -51,6 +51,7 @@ def leaks(night: Night, *places: Path) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(1200)  # the longest of all: it is begun first
 def test_a_whole_night(folder: Path) -> None:
     """`mopflow rehearse --keep`: every goal holds, every rule is kept; the flows again do nothing; no secret leaks."""
     with rehearsed(SMALL_SITE, folder, "--seed", "2") as night:
