@@ -8,6 +8,8 @@ QUICK := not soak and not e2e and not browser and not twin
 # these stand in one folder each (tests/conftest.py sees to it): a worker need not collect all the others
 WIRES := tests/twin -m "not soak and not e2e and (browser or twin)"
 NIGHTS := tests/e2e -m "not soak and e2e"
+# the quick tests alone have to show every goal of every numbered row: no, yes and unknown (tests/checker/shown.py)
+RUN_QUICK := $(BIN)/pytest -q -n 2 --dist loadfile --traces -m "$(QUICK)"
 # three at a time: both kinds wait about half of their time
 # a browser on a busy machine: a failure is tried once more, and named at the end (docs/decisions/second-try.md)
 SECOND := --reruns 1 -rR
@@ -32,7 +34,7 @@ test: $(READY) ## every check and every test but the long ones
 	$(BIN)/pytest -q -n 3 --dist load --maxschedchunk 1 $(SECOND) $(NIGHTS)
 
 quick: $(READY) ## the tests that need neither twin nor browser
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "$(QUICK)"
+	$(RUN_QUICK)
 
 soak: $(READY) ## the long tests
 	$(BIN)/pytest -q -n 2 --dist worksteal -m soak

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mopflow.errors import BadInput, Held, LedgerUnavailable, MopflowError, SecretMissing
+
+if TYPE_CHECKING:
+    from tasks.endings import ClusterEnding
 
 _MODULES = {
     "upgrade-cmp": "flows.upgrade_cmp",
@@ -16,12 +20,24 @@ _MODULES = {
 }
 
 
-def run_flow(name: str, **parameters: str | bool | None) -> int:
-    """Run a flow in this process; the exit code.
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A flow that ended: the exit code, and what became of each of its parts (clusters, servers or rows).
+
+    No part is named where the flow ended before its first one.
+    """
+
+    code: int
+    parts: tuple[ClusterEnding, ...] = ()
+
+
+def run_flow(name: str, **parameters: str | bool | None) -> Ran:
+    """Run a flow in this process; how it ended.
 
     0: every goal holds on the live system. 3: ended safely with a hold or a rollback, each named on stderr with what
     a person should do. 1: an error, in one sentence on stderr.
     """
+    from tasks.endings import parts_of
     from tasks.logs import quiet_terminal
     from tasks.states import error_of
 
@@ -36,13 +52,13 @@ def run_flow(name: str, **parameters: str | bool | None) -> int:
             _say(
                 f"{name}: done with {summary.acts} acts, every goal holds on the live system (campaign {summary.campaign})"
             )
-        return 0
+        return Ran(0, summary.clusters)
     if isinstance(error, Held):
         _tell_holds(error)
-        return 3
+        return Ran(3, parts_of(error))
     if isinstance(error, (BadInput, SecretMissing, LedgerUnavailable, MopflowError)):
         _say(f"error: {error}")
-        return 1
+        return Ran(1, parts_of(error))
     raise error
 
 

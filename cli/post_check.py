@@ -14,6 +14,6 @@ def add_to(app: typer.Typer) -> None:
 
 def post_check(site: SiteFile, campaign: Campaign = None, as_json: AsJson = False) -> int:
     """Check the whole system after its upgrade (chapter 11). It changes nothing; run it as often as you like."""
-    from cli.work import work
+    from cli.work import POST_CHECK, work
 
-    return work("post-check", site, None, campaign, as_json)
+    return work(POST_CHECK, site, None, campaign, as_json)

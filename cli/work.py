@@ -7,15 +7,20 @@ import os
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli import output
 from mopflow.errors import BadInput, SecretMissing
 from mopflow.house import ledger_url
 from mopflow.ledger import Ledger
+from mopflow.procedures.table import step
 from mopflow.site import Site
 from mopflow.site_file import load
 
+if TYPE_CHECKING:
+    from tasks.endings import ClusterEnding
+
+POST_CHECK = "post-check"
 _NO_SERVER = (
     "no Prefect server is named: the flows need one for their limits and show themselves in it. Start one in another "
     "terminal with\n    prefect server start\nand name it with\n    export PREFECT_API_URL=http://127.0.0.1:4200/api\n"
@@ -52,11 +57,17 @@ def work(
         parameters["scope"] = scope
     quiet = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with quiet:
-        code = run_flow(flow, **parameters)
+        ran = run_flow(flow, **parameters)
     if as_json:
         what = {"scope": scope} if scope is not None else {"segment": segment}
-        output.document({"command": flow, **what, "exit": code, **_state(site, site_path)})
-    return code
+        rows = {"rows": [_row(part) for part in ran.parts]} if flow == POST_CHECK else {}
+        output.document({"command": flow, **what, "exit": ran.code, **rows, **_state(site, site_path)})
+    return ran.code
+
+
+def _row(part: ClusterEnding) -> dict[str, str]:
+    """One row of chapter 11: its key, its title, how it ended, and what it saw."""
+    return {"row": part.cluster, "title": step(part.cluster).title, "result": part.how, "found": part.text}
 
 
 def need_server() -> None:

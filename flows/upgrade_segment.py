@@ -14,7 +14,7 @@ from tasks.context import current
 from tasks.endings import Summary, all_at_once, segment_clusters
 from tasks.opening import open_run
 from tasks.states import ends_as_state
-from tasks.steps import approved, carry_out, require_ready
+from tasks.steps import approved, carry_out, require_forward, require_ready
 
 
 @flow(name="upgrade-segment", flow_run_name="upgrade {segment}", log_prints=False)
@@ -44,6 +44,7 @@ def upgrade_cluster(cluster: str) -> None:
     house = current(House)
     scope = Scope(cluster=cluster)
     table = PROCEDURES["10.2"]
+    require_forward(house, {cluster: table.step(1)})
     carry_out(table.step(1), scope, house)
     carry_out(table.step(2), scope, house)
     with place(house, Slot.CLUSTER, table.step(3), scope):

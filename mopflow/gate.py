@@ -1,12 +1,13 @@
 """What must be so before a flow begins at all.
 
-R12: no upgrade phase starts before its servers are ready; it never stands in the way of work that was begun. The
+R7: no upgrade begins while a backout runs in its cluster. R12: no upgrade phase starts before its servers are ready; it
+never stands in the way of work that was begun. The
 post-upgrade check is for a system that runs the target release altogether (first note of chapter 11).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mopflow import mixed
 from mopflow.here import Here, Scope
@@ -17,6 +18,21 @@ from mopflow.step import Refusal, Step
 from mopflow.system import Stage
 
 NAMED = 12  # so many missing items are named one by one
+
+
+def require_forward(house: House, rows: Mapping[str, Step]) -> str:
+    """That no backout runs in these clusters, as a sentence. ``rows``: cluster -> the row that its upgrade begins with.
+
+    Raises Held with R7 at once: how long a backout takes is no matter of a row's patience, and whether it is to be
+    finished is for a person. The same command looks anew when it is started again.
+    """
+    reading = house.eye.soon()
+    for name, step in rows.items():
+        state = reading.state(name)
+        if state.stage.is_back:
+            here = Here(house, step, Scope(cluster=name), reading)
+            hold(here, Refusal("R7", f"a backout runs in {name}, it is never reversed: {state.why}"))
+    return f"no backout runs in {', '.join(rows)}"
 
 
 def require_ready(house: House, clusters: Sequence[str], step: Step, scope: Scope) -> str:

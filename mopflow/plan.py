@@ -30,7 +30,7 @@ class PlannedStep:
     """One row of the plan. Rows of one ``together`` group other than "" run at the same time as its other clusters'."""
 
     order: int
-    command: str  # what starts it: "upgrade-cmp", "upgrade-segment segment-1"
+    command: str  # what starts it: "upgrade-cmp", "upgrade-segment segment-1", "post-check"
     procedure: str
     number: int
     title: str
@@ -69,6 +69,7 @@ _PLACES = {
     "4.6.3.1": "every server, by the site's way",
     "4.6.4": "every server, side by side",
     "4.6.5": "every server with a weak hash, one after another",
+    "11": "the whole system",
 }
 _AWAY = "the console goes away and comes back on the target release"
 _NOTES = {
@@ -94,6 +95,7 @@ def plan(site: Site) -> list[PlannedStep]:
         *_preparation(site),
         *_cmp(site),
         *(row for segment in site.segments for row in _segment(site, segment.name)),
+        *(("post-check", step, None, None, "") for step in PROCEDURES["11"].steps),
     ]
     starts = [order for order, row in enumerate(rows, 1) if _upgrades_a_server(row[1])]
     between = range(starts[0], starts[-1] + 1)
@@ -135,7 +137,7 @@ def _preparation(site: Site) -> Iterator[_Row]:
 
 
 def _place(step: Step) -> str:
-    """Where a row of the preparation is carried out; "" for every other row."""
+    """Where a row of the preparation or of the post-check is carried out; "" for every other row."""
     return _PLACES.get(step.key, _PLACES.get(step.procedure, ""))
 
 

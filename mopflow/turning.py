@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mopflow.ledger import Event, Ledger, Row
-from mopflow.step import Finding, Refusal
+from mopflow.step import Refusal
 
 if TYPE_CHECKING:
     from mopflow.here import Here
@@ -55,12 +55,3 @@ def just_turned(here: Here) -> Iterator[Refusal]:
             f"{last.entry.procedure}/{last.entry.step} was asked for {ago:.1f} s ago and may still show itself",
             passing=True,
         )
-
-
-def nothing_back(here: Here) -> Finding:
-    """R7: no backout runs in the cluster; one that runs is waited for, never reversed."""
-    here.memo["rule"] = "R7"
-    state = here.state
-    if state.stage.is_back:
-        return Finding.unknown(f"a backout runs and is waited for: {state.why}")
-    return Finding.yes(f"no backout runs: {state.why}")

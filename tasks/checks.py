@@ -16,7 +16,7 @@ from mopflow.ledger import CheckOutcome, CheckResult
 from mopflow.readiness import Check, Standing, keeps_until
 from mopflow.run import Outcome, Result
 from mopflow.step import Procedure, Step
-from tasks.fanout import Ending, How
+from tasks.fanout import Ending, How, why
 from tasks.steps import as_line, carry_out
 
 STILL_COUNTS = (Standing.OK, Standing.OVERRIDDEN)  # what is ageing is better done anew
@@ -100,13 +100,6 @@ def attempt(house: House, where: str, rows: Iterable[tuple[Step, Scope]]) -> tup
 def each_row(house: House, procedure: Procedure) -> list[Ending]:
     """Every row of a procedure that only looks, on the whole system; one that does not end well stops no other."""
     return [attempt(house, step.key, [(step, Scope())])[0] for step in procedure.steps]
-
-
-def why(ending: Ending) -> str:
-    """Why it did not end well, and what a person should do."""
-    if isinstance(ending.error, Held):
-        return f"{ending.error.reason} To do: {ending.error.remedy}"
-    return ending.text
 
 
 def side_by_side(work: Callable[[W], R], items: Sequence[W], at_once: int) -> list[R]:

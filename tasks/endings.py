@@ -17,7 +17,7 @@ from mopflow.scopes import require_scope
 from mopflow.site import Site
 from mopflow.slots import Slot
 from mopflow.step import Procedure
-from tasks.fanout import Ending, How, for_each_cluster
+from tasks.fanout import Ending, How, for_each_cluster, why
 from tasks.slots import PrefectSlots
 from tasks.states import error_of
 
@@ -49,6 +49,20 @@ class SomeHeld(Held):
         held = [e.error for e in endings if isinstance(e.error, Held)]
         first = held[0]
         super().__init__(first.hold, first.where, "; ".join(h.reason for h in held), first.remedy)
+
+
+class SomeFailed(MopflowError):
+    """Parts of this run failed with an error; others may have ended well or be held."""
+
+    def __init__(self, endings: Sequence[Ending]) -> None:
+        self.endings = tuple(endings)
+        super().__init__("; ".join(f"{e.cluster}: {e.text}" for e in endings if e.how is How.FAILED))
+
+
+def parts_of(error: BaseException) -> tuple[ClusterEnding, ...]:
+    """What became of each part of a run that did not end well; none where it ended before its first part."""
+    endings = error.endings if isinstance(error, (SomeHeld, SomeFailed)) else ()
+    return tuple(ClusterEnding(e.cluster, e.how.value, why(e)) for e in endings)
 
 
 def segment_clusters(segment: str) -> Callable[[Site], tuple[str, ...]]:
@@ -146,10 +160,9 @@ def joined(parts: Iterable[Flow[..., Any]], **parameters: Any) -> list[Ending]:
 
 
 def ended(house: House, endings: Sequence[Ending]) -> Summary:
-    """The sum of the endings. Raises SomeHeld, or MopflowError for what failed."""
-    failed = [e for e in endings if e.how is How.FAILED]
-    if failed:
-        raise MopflowError("; ".join(f"{e.cluster}: {e.text}" for e in failed))
+    """The sum of the endings. Raises SomeHeld, or SomeFailed when one of them failed."""
+    if any(e.how is How.FAILED for e in endings):
+        raise SomeFailed(endings)
     if any(e.how is How.HELD for e in endings):
         raise SomeHeld(endings)
     return Summary(

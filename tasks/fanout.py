@@ -36,6 +36,13 @@ class Ending:
     error: BaseException | None = None
 
 
+def why(ending: Ending) -> str:
+    """Why it did not end well, and what a person should do; what was found, if it did."""
+    if isinstance(ending.error, Held):
+        return f"{ending.error.reason} To do: {ending.error.remedy}"
+    return ending.text
+
+
 def for_each_cluster(
     flow: Flow[..., Any],
     clusters: Iterable[str],

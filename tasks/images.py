@@ -8,8 +8,8 @@ from mopflow.house import House
 from mopflow.ledger import CheckOutcome
 from mopflow.procedures import prep_images
 from mopflow.readiness import Check
-from tasks.checks import attempt, carry_out_parts, keep, of_each_server, side_by_side, why
-from tasks.fanout import Ending, How
+from tasks.checks import attempt, carry_out_parts, keep, of_each_server, side_by_side
+from tasks.fanout import Ending, How, why
 
 ANSWERS = (Does.BRING, Does.CHECK)  # after these a server has exactly its image
 

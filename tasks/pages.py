@@ -14,9 +14,8 @@ from mopflow.post_check_page import markdown as post_check_markdown
 from mopflow.readiness import Readiness
 from mopflow.readiness_page import markdown
 from mopflow.step import Procedure
-from tasks.checks import why
 from tasks.context import struck
-from tasks.fanout import Ending
+from tasks.fanout import Ending, why
 
 
 def show_readiness(house: House) -> Readiness:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,6 +78,18 @@ def as_line(line: str, do: Callable[[], T], show: Callable[[T], tuple[str, str]]
     if work.error is not None:
         raise work.error
     return work.result  # type: ignore[return-value]  # it is what `do` returned
+
+
+def require_forward(house: House, rows: Mapping[str, Step]) -> None:
+    """R7 as one task run: raises Held when a backout runs in one of these clusters (name -> its first row).
+
+    Nobody is asked: it ends by itself, and the command looks anew when it is started again.
+    """
+    as_line(
+        f"R7 Direction, {', '.join(rows)}",
+        lambda: gate.require_forward(house, rows),
+        lambda text: ("Clear", text),
+    )
 
 
 def require_ready(house: House, clusters: Sequence[str], step: Step, scope: Scope) -> None:

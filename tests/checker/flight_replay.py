@@ -122,9 +122,18 @@ class System:
         self.open: list[Action] = []
         self.recent: list[Action] = []  # running or ended, started within the last `race` seconds
         first_traffic: dict[str, bool] = {}
+        self._servers_started: dict[
+            str, list[tuple[float, bool]]
+        ] = {}  # cluster -> when, and was it a backout
+        self._logins: list[float] = []  # to the console
         for event in events:
             if event.name == "traffic":
                 first_traffic.setdefault(event["cluster"], event["active"])
+            elif event.name == "action_started" and event["action"] in INITIATES:
+                begun = self._servers_started.setdefault(event["cluster"], [])
+                begun.append((event.t, event["action"] == "initiate_backout"))
+            elif event.name == "gui_login" and event["ok"]:
+                self._logins.append(event.t)
         self.clusters = {
             cluster.name: ClusterState(
                 name=cluster.name,
@@ -161,6 +170,19 @@ class System:
             and (cluster is None or action.cluster == cluster)
             and (server is None or action.server == server)
         ]
+
+    def turned_round(self, forward: Action, back: Action) -> bool:
+        """Did a person turn an upgrade into a backout with this failover back, after that failover forward?
+
+        The record names no command; two things in it show the turn. Another command works since: somebody has logged in
+        to the console anew. And the cluster goes back altogether: its next start is the backout of the remaining
+        server. A rollback (R11) is followed by a hold instead. What the record does not reach is not shown.
+        """
+        anew = any(forward.start < login <= back.start for login in self._logins)
+        later = [
+            is_back for t, is_back in self._servers_started.get(back.cluster or "", ()) if t > back.start
+        ]
+        return anew and later[:1] == [True]
 
     def apply(self, event: Event) -> list[str]:
         """Takes a change of state over; answers with what contradicts the record so far."""

@@ -94,7 +94,7 @@ class _Proof:
 
 @dataclass(slots=True)
 class TrafficOrBack(Rule):
-    """R11: traffic within 90 s of the re-apply, or the cluster goes back; nothing else does.
+    """R11: traffic within 90 s of the re-apply, or the cluster goes back; beside a person who turns round, nothing else does.
 
     A failover back, of a rollback and of a backout alike (12.3.3/3-4), is one decision with the re-apply after it.
     """
@@ -141,6 +141,9 @@ class TrafficOrBack(Rule):
     def _back(self, proof: _Proof, action: Action) -> None:
         name, limits = proof.cluster.name, self.limits
         del self.proofs[name]
+        if self.system.turned_round(proof.failover, action):
+            self._overdue(proof, action.start)
+            return
         if proof.first_end is None or proof.last_end is None:
             if not proof.failed_reapply:
                 self.report(action.start, "R11", "failover back before the re-apply had ended", name)
@@ -227,12 +230,13 @@ class TrafficOrBack(Rule):
 
 @dataclass(slots=True)
 class NothingNew(Rule):
-    """R8: after a rollback no upgrade and no failover starts until a person has answered.
+    """R8: after a rollback no upgrade and no failover starts until a person has answered; who turns round has answered.
 
     After any failure as well, when that is asked for; after one of a backout no backout either.
     """
 
-    proven: set[str] = field(default_factory=set)  # failed over to the target, nothing started there since
+    # cluster -> its failover to the target; nothing was started there since
+    proven: dict[str, Action] = field(default_factory=dict)
     rollback: Action | None = None
     failure: tuple[float, str] | None = None
     backout_failed: bool = False  # ... and that was one on the way back
@@ -248,10 +252,11 @@ class NothingNew(Rule):
             self._judge(action)
         elif action.action == "initiate_backout" and self.backout_failed:
             self._judge_failure(action)
-        if is_back and cluster.name in self.proven:
+        forward = self.proven.get(cluster.name)
+        if is_back and forward is not None and not self.system.turned_round(forward, action):
             self.rollback = self.rollback or action
         if action.initiate:
-            self.proven.discard(cluster.name)
+            self.proven.pop(cluster.name, None)
 
     def _judge(self, action: Action) -> None:
         if self.rollback is None or self._answered(action):
@@ -276,7 +281,7 @@ class NothingNew(Rule):
             return
         forward = action.hand_over and action.direction is Direction.FORWARD
         if forward and not cluster.is_cmp and _changed_hands(action, cluster):
-            self.proven.add(cluster.name)
+            self.proven[cluster.name] = action
         if action.initiate and action.result == "Failed" and not action.raced:
             back = action.direction is Direction.BACK
             self._failed(action.end, f"a failed {action.action} on {action.server}", back=back)

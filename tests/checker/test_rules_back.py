@@ -356,6 +356,61 @@ def test_r11_the_remaining_server_waits_for_the_reapply() -> None:
         assert rules(flight) == expected
 
 
+def switched_and_back(login: bool, remaining: str | None, *, proven: bool = True) -> tuple[Flight, float]:
+    """Upgraded as far as the traffic proof, then failed over back.
+
+    `login`: another command took over in between; `remaining`: on which release the next start puts a server.
+    """
+    flight = Flight(servers={**upgraded("mra-1"), **halfway("mpe-1", active=0)})
+    t = flight.failover(0, "mpe-1")
+    if proven:
+        t = flight.reapply(t + 10, "mpe-1") + 60
+    if login:
+        flight.add(t + 20, "gui_login", user="admin", ok=True)
+    t = flight.reapply(flight.failover(t + 60, "mpe-1", to=0) + 10, "mpe-1")
+    if remaining is not None:
+        ends_as = "Standby" if remaining == SOURCE else "Forced Standby"
+        flight.initiate(t + 600, "mpe-1b" if remaining == SOURCE else "mpe-1a", to=remaining, ends_as=ends_as)
+    return flight, t
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_r11_a_person_may_turn_the_upgrade_round(proven: bool) -> None:
+    """Also between the failover and its re-apply: a command may be killed anywhere."""
+    assert rules(switched_and_back(True, SOURCE, proven=proven)[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("login", "remaining"),
+    [
+        (False, SOURCE),  # the same command: it took proven traffic for none
+        (True, None),  # started again and rolled back: the cluster does not go back altogether
+        (False, None),
+    ],
+)
+@pytest.mark.parametrize("proven", [True, False])
+def test_r11_a_failover_back_that_is_no_turn(login: bool, remaining: str | None, proven: bool) -> None:
+    assert rules(switched_and_back(login, remaining, proven=proven)[0]) == ["R11"]
+
+
+def test_r11_a_server_that_is_upgraded_next_is_no_turn() -> None:
+    flight, _ = switched_and_back(True, TARGET)
+    assert "R11" in rules(flight)
+
+
+def test_r11_a_turn_that_the_record_does_not_show_is_none() -> None:
+    flight, t = switched_and_back(True, SOURCE)
+    lines, world = flight.lines(), flight.world()
+    assert [v.rule for v in check(lines, world, until=t)] == ["R11"]
+
+
+@pytest.mark.parametrize(("login", "expected"), [(True, []), (False, ["R11", "R8"])])
+def test_r8_after_a_turn_others_may_fail_over_back_as_well(login: bool, expected: list[str]) -> None:
+    flight, t = switched_and_back(login, SOURCE)
+    flight.back_out_cluster(t + 100, "mra-1")
+    assert rules(flight) == expected
+
+
 # twice ------------------------------------------------------------------------------------------
 
 

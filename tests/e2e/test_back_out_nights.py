@@ -110,7 +110,7 @@ def test_backed_out_through_system_maintenance(
 
 @pytest.mark.soak
 def test_turned_round_twice_by_real_commands(folder: Path, prefect_server: PrefectServer) -> None:
-    """An upgrade is killed in the middle, backed out, and begun again."""
+    """An upgrade is killed in the middle, backed out, and begun again; while a server goes back it is refused."""
     night = begin(
         folder,
         prefect_server.environment(),
@@ -124,8 +124,17 @@ def test_turned_round_twice_by_real_commands(folder: Path, prefect_server: Prefe
         run = night.start("upgrade-segment", site, "segment-1")
         night.wait_for(lambda: night.starts("initiate_upgrade"))
         night.kill(run)
+        run = night.start("back-out", site, "mpe-1")
+        night.wait_for(lambda: night.starts("initiate_backout"), 300)
+        night.wait_for(lambda: night.events("role", to="OOS")[1:])
+        night.kill(run)
+        ended = night.segment()
+        assert ended.code == 3
+        assert "a backout runs in mpe-1" in ended.err
+        assert night.holds() == {"mpe-1": "R7"}
         ended = night.mopflow("back-out", site, "mpe-1")
         assert ended.code == 0, ended.err
+        assert night.holds() == {}
         assert len(night.starts("initiate_upgrade")) == 1
         assert {night.releases()[f"mpe-1{x}"] for x in "ab"} == {SOURCE}
         ended = night.segment()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
-from mopflow.console.protocol import Act, Gui, Intended, LogLine, Operation, Overview, Shots
-from mopflow.errors import ActRefused, NotAnnounced, UnreadableReply
+from mopflow.console.protocol import Act, Intended
 from mopflow.gate_back import require_backout
 from mopflow.here import Scope
 from mopflow.house import House
@@ -16,11 +14,9 @@ from mopflow.places import place as slot_place
 from mopflow.procedures.table import PROCEDURES
 from mopflow.run import Result, carry_out
 from mopflow.scopes import clusters_of, step_scope
-from mopflow.site import Site
 from mopflow.slots import Slot
-from mopflow.system import Doing, Role, ServerState, Stage, UpToDate
-from mopflow.system import Operation as OperationCell
-from tests.pure.small_system import SOURCE, TARGET, Box, Place, SmallSystem, Work
+from mopflow.system import Role, Stage
+from tests.pure.small_system import SOURCE, TARGET, Place, SmallSystem
 
 UP, NEW = Act.INITIATE_UPGRADE, Act.FAILOVER_TO_NEW
 BACK, OLD = Act.INITIATE_BACKOUT, Act.FAILOVER_TO_OLD
@@ -191,71 +187,3 @@ def is_new(system: SmallSystem, cluster: str) -> bool:
         Role.ACTIVE,
         Role.STANDBY,
     }
-
-
-class OldSystem(SmallSystem):
-    """A system of 10.5 or 11.5: its own CMP serves System Maintenance, one of 12.1.2 the Upgrade Manager.
-
-    Make it with `small_system.SOURCE` set to the old release.
-    """
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        for box in self.boxes.values():
-            box.release = site.source if box.release != TARGET else TARGET
-
-    def is_old(self) -> bool:
-        active = self.active(self.site.cmp.primary.name)
-        return active is not None and active.release != TARGET
-
-    def overview(self) -> Overview:
-        if not self.is_old():
-            return super().overview()
-        with self.lock:
-            page = super().overview()
-            return Overview(tuple(map(_old_row, page.servers)), "", Gui.MAINTENANCE)
-
-    def next_act(self, cluster: str) -> Intended | None:
-        return None if self.is_old() else super().next_act(cluster)
-
-    def back_act(self, cluster: str) -> Intended | None:
-        return None if self.is_old() else super().back_act(cluster)
-
-    def upgrade_log(self, cluster: str) -> tuple[LogLine, ...]:
-        if self.is_old():
-            raise UnreadableReply("Upgrade Log", "the old GUI has none", "")
-        return super().upgrade_log(cluster)
-
-    def _upgrade(self, work: Work, box: Box) -> None:
-        super()._upgrade(work, box)
-        if work.left <= 0 and self.is_old() and work.act is BACK:
-            box.role = Role.FORCED_STANDBY  # until a person cancels it (12.3.5/7)
-
-    def operate(self, operation: Operation, names: Sequence[str], *, shots: Shots | None = None) -> str:
-        self._call(f"operate {operation}")
-        with self.lock:
-            if not self.is_old():
-                raise NotAnnounced(str(operation), "the Upgrade Manager has no such entry")
-            (name,) = names
-            box = self.boxes[name]
-            if operation is Operation.BACKOUT and box.release == TARGET and box.role is Role.FORCED_STANDBY:
-                self.begin(Intended(BACK, box.cluster, name))
-            elif operation is Operation.CANCEL_FORCE_STANDBY and box.role is Role.FORCED_STANDBY:
-                self.sent.append((operation.value, name))
-                box.role = Role.STANDBY
-            else:
-                raise ActRefused(f"{operation} of {name}")
-        self._acted(f"operate {operation}")
-        return "Operation successful."
-
-
-def _old_row(server: ServerState) -> ServerState:
-    """As System Maintenance prints it: no Prev Release, no Up to Date, other words in Upgrade Operation."""
-    text = server.operation.text
-    if server.operation.doing is Doing.RUNNING:
-        text = "Backing out: 45% (Elapsed Time: 0:12:33)"
-    elif server.operation.doing is Doing.SUCCEEDED and server.operation.backout:
-        text = "Completed: backout was completed at Aug 18, 2016 23:09:07"
-    return replace(
-        server, prev_release="", up_to_date=UpToDate.NOT_APPLICABLE, operation=OperationCell.read(text)
-    )

@@ -126,8 +126,8 @@ class Box:
 
     name: str
     cluster: str
-    role: Role = Role.STANDBY
-    release: str = SOURCE
+    role: Role
+    release: str
     operation: str = "n/a"
     sync_broken: bool = False
     prev_release: str = ""
@@ -148,8 +148,9 @@ class SmallSystem:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self.source = str(site.source_release)
         self.boxes: dict[str, Box] = {}
-        self.config = {c.name: SOURCE for c in site.clusters}
+        self.config = {c.name: self.source for c in site.clusters}
         self.logs: dict[str, list[LogLine]] = {c.name: [] for c in site.clusters}
         self.work: list[Work] = []
         self.sent: list[tuple[str, str]] = []
@@ -167,7 +168,7 @@ class SmallSystem:
         self.readings = 0
         for cluster in site.clusters:
             for server, role in zip(cluster.servers, (Role.ACTIVE, Role.STANDBY), strict=True):
-                self.boxes[server.name] = Box(server.name, cluster.name, role)
+                self.boxes[server.name] = Box(server.name, cluster.name, role, self.source)
         for cluster in site.cmp_clusters:
             self.finish(cluster.name)
 
@@ -185,7 +186,7 @@ class SmallSystem:
                 TARGET,
                 "Initiate upgrade Completed Successfully at Aug 16, 2016 9:21:11",
             )
-            box.prev_release = SOURCE
+            box.prev_release = self.source
         self.config[cluster] = TARGET
 
     def of(self, cluster: str) -> list[Box]:
@@ -215,7 +216,7 @@ class SmallSystem:
         if active is None or any(w.cluster == cluster for w in self.work):
             return None
         other = self.other(cluster)
-        if active.release == TARGET and other.release == SOURCE:
+        if active.release == TARGET and other.release == self.source:
             return Intended(Act.FAILOVER_TO_OLD, cluster)
         if other.release == TARGET:
             return Intended(Act.INITIATE_BACKOUT, cluster, other.name)
@@ -267,7 +268,7 @@ class SmallSystem:
         if box.name in self.fails:
             box.role, box.operation = Role.STANDBY, f"{work.act} Failed at Aug 16, 2016 9:21:11"
             return
-        goal = SOURCE if work.act is Act.INITIATE_BACKOUT else TARGET
+        goal = self.source if work.act is Act.INITIATE_BACKOUT else TARGET
         box.prev_release, box.release = box.release, goal
         mate = next(b for b in self.of(box.cluster) if b is not box)
         box.role = Role.STANDBY if mate.release == goal else Role.FORCED_STANDBY
@@ -346,7 +347,12 @@ class SmallSystem:
 
     def topology(self) -> tuple[TopologyRow, ...]:
         self._call("topology")
-        return ()
+        primary = self.site.cmp.primary.name
+        marks = {c.name: "P" if c.name == primary else "S" for c in self.site.cmp_clusters}
+        return tuple(
+            TopologyRow(c.name, marks.get(c.name, ""), f"{c.kind} Site Cluster", c.server_names)
+            for c in self.site.clusters
+        )
 
     def iso_maintenance(self) -> tuple[IsoRow, ...]:
         self._call("iso_maintenance")

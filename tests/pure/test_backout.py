@@ -9,6 +9,7 @@ import pytest
 
 from mopflow import released
 from mopflow.errors import Held, MayHaveRun
+from mopflow.gate import require_forward
 from mopflow.gate_back import require_backout
 from mopflow.here import Here, Scope
 from mopflow.holds import reconsider
@@ -17,14 +18,12 @@ from mopflow.procedures.table import step
 from mopflow.run import Outcome, carry_out
 from mopflow.site import Autonomy
 from mopflow.system import Role, Stage
-from tests.pure import small_system
 from tests.pure.backouts import (
     ANSWERS,
     BACK,
     NEW,
     OLD,
     UP,
-    OldSystem,
     Places,
     back_out,
     back_out_rows,
@@ -33,7 +32,8 @@ from tests.pure.backouts import (
     is_back,
     is_new,
 )
-from tests.pure.small_system import SOURCE, TARGET, Place, alarm, make_place
+from tests.pure.small_system import SOURCE, TARGET, Killed, Place, alarm, make_place
+from tests.pure.whole_system import upgraded_cmps, whole_place
 
 MPE = Scope(cluster="mpe-1")
 B, F, R = BACK.value, OLD.value, "reapply"
@@ -356,13 +356,12 @@ def test_everything_in_the_reverse_order(place: Place) -> None:
 
 
 @pytest.fixture
-def old(new_place: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> Place:
+def old(tmp_path: Path, empty_ledger: Path) -> Place:
     """A site that came from 10.5."""
-    monkeypatch.setattr(small_system, "SOURCE", "10.5.6_1.1.0")
-    place = new_place()
-    place.site = place.site.model_copy(update={"source": "10.5.6_1.1.0"})
-    place.system = OldSystem(place.site)
-    place.servers = small_system.SmallServers(place.system)
+    place = whole_place(tmp_path / "old", empty_ledger, "10.5")
+    auto = place.site.autonomy.model_copy(update={"backout": Autonomy.AUTO})
+    place.site = place.site.model_copy(update={"autonomy": auto})
+    upgraded_cmps(place)
     return place
 
 
@@ -380,10 +379,10 @@ def test_the_primary_goes_back_to_10_5_through_both_guis(old: Place) -> None:
     assert old.system.sent == [
         (B, "cmp-1b"),
         (F, "cmp-1"),
-        (B, "cmp-1a"),
+        ("Backout", "cmp-1a"),
         ("Cancel Force Standby", "cmp-1a"),
     ]
-    assert {box.release for box in old.system.of("cmp-1")} == {"10.5.6_1.1.0"}
+    assert {box.release for box in old.system.of("cmp-1")} == {old.site.source}
     with old.ledger() as ledger:
         skipped = ledger.rows(procedure="12.3.5", events=[Event.SKIPPED])
     assert {row.entry.step for row in skipped} == {8}
@@ -402,10 +401,10 @@ def test_killed_at_the_old_gui_the_primary_goes_on(old: Place, cut: str, when: s
 
     def die(call: str) -> None:
         if call == cut:
-            raise small_system.Killed
+            raise Killed
 
     setattr(old.system, when, die)
-    with old.house() as house, pytest.raises(small_system.Killed):
+    with old.house() as house, pytest.raises(Killed):
         back_out_rows(house, "cmp-1")
     setattr(old.system, when, lambda _call: None)
     with old.house() as house:
@@ -413,7 +412,7 @@ def test_killed_at_the_old_gui_the_primary_goes_on(old: Place, cut: str, when: s
     assert old.system.sent == [
         (B, "cmp-1b"),
         (F, "cmp-1"),
-        (B, "cmp-1a"),
+        ("Backout", "cmp-1a"),
         ("Cancel Force Standby", "cmp-1a"),
     ]
 
@@ -501,6 +500,31 @@ def test_a_running_action_of_the_other_direction_is_waited_for(place: Place) -> 
     with place.house() as house:
         upgrade(house, "mpe-1")
     assert is_new(place.system, "mpe-1")
+
+
+@pytest.mark.parametrize("stage", [Stage.BACK_FIRST, Stage.BACK_SECOND])
+@pytest.mark.parametrize("cluster", ["cmp-1", "cmp-2", "mpe-1"])
+def test_an_upgrade_that_is_started_while_a_backout_runs_is_refused_at_once(
+    place: Place, cluster: str, stage: Stage
+) -> None:
+    """Nothing is waited for and nothing is left to be closed by hand: the next start looks anew."""
+    firsts = {"cmp-1": step("9.1.1/1"), "cmp-2": step("9.1.2/1"), "mpe-1": step("10.2/1")}
+    bring(place.system, cluster, stage, back=True)
+    place.system.tick = lambda: None  # type: ignore[method-assign]
+    with place.house() as house:
+        assert house.eye.now().state(cluster).stage is stage
+        with pytest.raises(Held, match=f"a backout runs in {cluster}, it is never reversed") as held:
+            require_forward(house, firsts)
+        assert "wait until what runs in the cluster has ended" in held.value.remedy
+        (row,) = house.ledger.holds(house.site.name, open_only=True)
+        assert (row.rule, row.cluster, f"{row.procedure}/{row.step}") == ("R7", cluster, firsts[cluster].key)
+    del place.system.tick  # type: ignore[attr-defined]
+    while place.system.work:
+        place.system.tick()
+    with place.house() as house:
+        assert reconsider(house, house.eye.now(), set(firsts)) == []
+        assert require_forward(house, firsts) == "no backout runs in cmp-1, cmp-2, mpe-1"
+    assert place.system.sent == []
 
 
 def test_an_act_of_a_moment_ago_may_still_show_itself(new_place: Callable[..., Place]) -> None:

@@ -84,12 +84,14 @@ def test_plan(capsys: pytest.CaptureFixture[str]) -> None:
     # the lab asks nobody; what only a person can know is confirmed by one
     assert {row["procedure"] for row in rows if row["who"] != "automatic"} == {"4.1"}
     assert rows[0]["order"] == 1
-    assert rows[-1]["segment"] == "segment-2"
+    assert [row["segment"] for row in rows[-6:]] == ["segment-2", *[None] * 5]
+    assert {(row["command"], row["procedure"]) for row in rows[-5:]} == {("post-check", "11")}
     assert {row["command"] for row in rows} == {
         "prepare",
         "upgrade-cmp",
         "upgrade-segment segment-1",
         "upgrade-segment segment-2",
+        "post-check",
     }
     code, out, _ = run(capsys, "plan", str(LAB))
     assert code == 0

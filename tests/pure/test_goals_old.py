@@ -124,6 +124,10 @@ def test_sync_broken_is_a_plain_no(new_place: Callable[[str], Place]) -> None:
         assert ask(house, "7.1.1/11", "").answer is Answer.NO
 
 
+def pace(house: House, **changes: object) -> None:
+    house.site = house.site.model_copy(update={"pace": house.site.pace.model_copy(update=changes)})
+
+
 @pytest.mark.parametrize("key", ["6.1.1/9", "6.1.1/10", "6.1.1/13"])
 def test_trace_of_a_lost_answer(new_place: Callable[[str], Place], key: str) -> None:
     """The role and the cell on the console: yes when they changed, no only after a while."""
@@ -140,12 +144,12 @@ def test_trace_of_a_lost_answer(new_place: Callable[[str], Place], key: str) -> 
         server = mark.pop("server")
         assert server == "cmp-1b"
         here.record(Event.INTENDED, "test", token="t", server=server, data=mark)
+        pace(house, settle=60.0, failover=Deadline(usual=0.0, late=120.0))
         assert leg.trace(here).answer is Answer.UNKNOWN
         place.system.boxes["cmp-1b"].operation = "Upgrading: 1% (Elapsed Time: 0:00:01)"
         here.look_again()
         assert leg.trace(here).answer is Answer.YES
         place.system.boxes["cmp-1b"].operation = mark["cell"]
-        at_once = {"settle": 0.0, "failover": Deadline(usual=0.0, late=0.0)}
-        house.site = house.site.model_copy(update={"pace": house.site.pace.model_copy(update=at_once)})
+        pace(house, settle=0.0, failover=Deadline(usual=0.0, late=0.0))
         here.look_again()
         assert leg.trace(here).answer is Answer.NO

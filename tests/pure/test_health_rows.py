@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import asking
 import pytest
-from small_system import Place, SmallServers, alarm, make_place
+from asking import Answering, leg_of, ok
+from small_system import Place, alarm, make_place
 
 from mopflow.console.protocol import ClusterPage
-from mopflow.errors import BadInput, CommandFailed, Unreachable, UnreadableReply
+from mopflow.errors import BadInput, Unreachable, UnreadableReply
 from mopflow.here import Here, Scope
 from mopflow.ledger import Ledger
 from mopflow.procedures import health_server, health_system, materials
@@ -31,33 +33,6 @@ NTPQ = (
     "{tally}192.0.2.10      .GPS.            1 u   33   64  {reach}    0.512  {offset}   0.031\n"
 )
 DF = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda1 9000000 1000 {free} 1% {mount}\n"
-
-
-class Answering(SmallServers):
-    """Servers with an answer of the test's own to each command, by a word in it."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(place.system)
-        self.answers: dict[str, Callable[[str], Reply] | Reply] = {}
-        self.asked: list[tuple[str, str]] = []
-
-    def run(self, server: str, command: str, *, timeout: float = 60) -> Reply:
-        self.asked.append((server, command))
-        if server in self.away:
-            raise Unreachable(server, "no route to host")
-        for word, answer in self.answers.items():
-            if word in command:
-                return answer if isinstance(answer, Reply) else answer(server)
-        return super().run(server, command, timeout=timeout)
-
-    def check(self, server: str, command: str, *, timeout: float = 60) -> str:
-        for word in self.answers:
-            if word in command:
-                reply = self.run(server, command)
-                if reply.status:
-                    raise CommandFailed(server, command, reply.status, reply.stderr)
-                return reply.stdout
-        return super().check(server, command, timeout=timeout)
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +65,9 @@ def standing(place: Place, scope: Scope = ON_SERVER) -> Iterator[Here]:
 
 
 def ask(place: Place, question: Question, scope: Scope = ON_SERVER) -> Finding:
-    with standing(place, scope) as here:
-        return question(here)
-
-
-def ok(text: str) -> Reply:
-    return Reply(0, text, "")
+    """As the run loop asks it, in its own row."""
+    with place.house() as house:
+        return asking.ask(house, *leg_of(question, "4.1", "4.5"), scope)
 
 
 # ---- NTP ----
@@ -299,6 +271,12 @@ def test_the_console_of_another_release_is_not_ours(place: Place) -> None:
     assert "the console serves 12.1.2" in found.evidence
 
 
+def test_the_console_of_the_site(place: Place) -> None:
+    found = ask(place, health_system.console_of_the_site, Scope())
+    assert found.is_yes
+    assert "primary is cmp-1" in found.evidence
+
+
 def test_an_alarm_must_be_accepted_on_its_own_source(place: Place) -> None:
     place.system.alarms = [alarm(31283, "mpe-1a", Severity.CRITICAL)]
     accept(place, 31283, "mpe-1b")
@@ -420,8 +398,7 @@ def test_images_that_are_not(place: Place, damage: str) -> None:
 def test_an_unreadable_list_is_unknown(place: Place) -> None:
     bring(place, place.folder / "media")
     (place.folder / "media" / "md5sum.out").write_text("no hash here\n")
-    with pytest.raises(UnreadableReply):
-        ask(place, materials.media_right, Scope())
+    assert ask(place, materials.media_right, Scope()).answer is Answer.UNKNOWN
 
 
 def test_a_changed_image_is_read_again(place: Place) -> None:
@@ -431,6 +408,32 @@ def test_a_changed_image_is_read_again(place: Place) -> None:
         assert materials.media_right(here).is_yes
         (folder / next(iter(made))).write_bytes(b"another image")
         assert materials.media_right(here).answer is Answer.NO
+
+
+def test_every_server_takes_the_login_and_the_console_does(place: Place) -> None:
+    assert "8 servers take the login" in ask(place, materials.logins_work, Scope()).evidence
+    found = ask(place, materials.console_open, Scope())
+    assert found == Finding.yes("logged in to the console of 12.1.2.0.0_22.1.0")
+
+
+@pytest.mark.parametrize(
+    ("key", "leg", "items"),
+    [
+        ("4.1/1", "pmac version", ("pmac_version", "tvoe_version")),
+        ("4.1/1", "firmware", ("firmware",)),
+        ("4.1/2", "release notes", ("release_notes", "bulletins", "customer_care", "upgrade_kit")),
+    ],
+)
+def test_what_only_a_person_knows_is_a_yes_when_all_of_it_is_said(
+    place: Place, key: str, leg: str, items: tuple[str, ...]
+) -> None:
+    with place.house() as house:
+        for item in items:
+            found = asking.ask(house, key, leg)
+            assert found.answer is Answer.NO
+            assert f"{item} --by NAME" in found.evidence
+            house.ledger.confirm(place.site.name, item, "E. Ngineer", "", "person")
+        assert asking.ask(house, key, leg).is_yes
 
 
 def test_the_wrong_server_under_a_right_address(place: Place) -> None:

@@ -40,6 +40,12 @@ def test_the_plan_has_every_row_in_the_order_of_the_document(lab: Site) -> None:
     assert [row.key for row in cmp[:20]] == [f"9.1.1/{n}" for n in range(1, 21)]
     assert [row.key for row in cmp[20:26]] == [f"9.1.2/{n}" for n in range(1, 7)]
     assert {row.cluster for row in cmp[20:26]} == {"CMP Site2 Cluster"}
+    after = rows[-5:]
+    assert [row.key for row in after] == [f"11/{n}" for n in range(1, 6)]
+    assert {(row.command, row.where, row.segment) for row in after} == {
+        ("post-check", "the whole system", None)
+    }
+    assert rows[-6].key == "10.2/12"
     for segment in lab.segments:
         mine = [row for row in rows if row.segment == segment.name]
         assert [row.key for row in mine[:2]] == ["10.1.1/1", "10.1.1/2"]

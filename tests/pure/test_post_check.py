@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_system import TARGET, Place, SmallSystem, alarm, make_place
+from small_system import TARGET, Place, alarm, make_place
 
 from mopflow import gate
-from mopflow.console.protocol import TopologyRow
 from mopflow.errors import Held, Unreachable, UnreadableReply
 from mopflow.here import Here, Scope
 from mopflow.ledger import Event, Ledger
@@ -38,18 +37,7 @@ def place(tmp_path: Path, empty_ledger: Path) -> Place:
     made = make_place(tmp_path / "place", empty_ledger, late=0.1)
     for cluster in made.site.clusters:
         made.system.finish(cluster.name)
-    show_topology(made.system)
     return made
-
-
-def show_topology(system: SmallSystem) -> None:
-    site = system.site
-    marks = {"cmp-1": "P", "cmp-2": "S"}
-    rows = tuple(
-        TopologyRow(c.name, marks.get(c.name, ""), f"{c.kind} Site Cluster", c.server_names)
-        for c in site.clusters
-    )
-    system.topology = lambda: rows  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -299,7 +287,6 @@ def test_replication(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         "the Rep Stats have no row of mpe-1a"
     )
     monkeypatch.undo()
-    show_topology(place.system)
     place.system.boxes["mpe-2b"].sync_broken = True
     assert ask(place, post_check.replication_everywhere, 5) == Finding.no("mpe-2b from cmp-1a: Broken")
     monkeypatch.setattr(place.system, "rep_stats", unreadable("Rep Stats"))

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from asking import scope_of, with_pmac
 from small_system import Place, make_place
 
 from mopflow.alarms import JUST_SEEN, Judged, Standing
 from mopflow.errors import UnreadableReply
-from mopflow.here import Here, Scope
+from mopflow.here import Here
 from mopflow.house import House, Line
 from mopflow.ledger import Ledger
 from mopflow.procedures.table import PROCEDURES
@@ -19,7 +20,6 @@ from mopflow.run import _Leg
 from mopflow.step import Answer, Leg, Step
 from mopflow.system import Alarm, Role, Severity
 
-PMAC = ("4.6.2", "4.6.3.2")  # asked of PM&C, which this site does not have
 NOTHING_TO_READ = {
     ("10.2/12", ""),
     ("4.1/1", "media"),
@@ -35,7 +35,6 @@ NOT_READ_THERE = {
 ROWS = [
     (step, leg)
     for procedure in PROCEDURES.values()
-    if procedure.number not in PMAC
     for step in procedure.steps
     for leg in step.legs
     if (step.key, leg.name) not in NOTHING_TO_READ
@@ -57,18 +56,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("unreadable")
     Ledger.open(f"sqlite:///{folder / 'template.db'}").close()
     place: Place = make_place(folder / "place", folder / "template.db")
+    place.site = with_pmac(place.site)
     with place.house() as it:
         yield it
-
-
-def scope_of(step: Step) -> Scope:
-    if step.key in ("4.5/4", "4.6.3.1/1") or step.procedure in ("4.6.4", "4.6.5"):
-        return Scope(server="mpe-1a")
-    if step.procedure == "10.1.1" or step.key in ("10.2/11", "10.2/12"):
-        return Scope(segment="segment-1")
-    if step.procedure in ("4.1", "4.5", "4.6.2", "4.6.3.2", "11"):
-        return Scope()
-    return Scope(cluster="mpe-1" if step.procedure in ("10.2", "12.3.3") else "cmp-1")
 
 
 @pytest.mark.parametrize(("step", "leg"), ROWS, ids=[f"{s.key} {leg.name}".strip() for s, leg in ROWS])

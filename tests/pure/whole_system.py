@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -18,16 +19,17 @@ from mopflow.console.protocol import (
     IsoImage,
     IsoRow,
     Kit,
+    LogLine,
     Operation,
     Overview,
     Shots,
-    TopologyRow,
 )
-from mopflow.errors import ActRefused, CommandFailed, NotAnnounced, Unreachable
+from mopflow.errors import ActRefused, CommandFailed, NotAnnounced, Unreachable, UnreadableReply
 from mopflow.release import Release
 from mopflow.site import Deadline, Site
 from mopflow.ssh import Answers, Reply
-from mopflow.system import Alarm, Role, ServerState, Severity, UpToDate
+from mopflow.system import Alarm, Doing, Role, ServerState, Severity, UpToDate
+from mopflow.system import Operation as OperationCell
 from tests.pure.small_system import (
     MD5,
     STEPS,
@@ -49,6 +51,7 @@ SOURCES = {
 OLD_IMAGE = "cmp-12.0.0.0.0_45.1.0-x86_64.iso"
 SCRIPTS = {"qpUpgrade.pl": "a" * 32, "qpPolicy.pl": "b" * 32}
 COMPLETED = "Completed: upgrade was completed at Aug 18, 2016 23:09:07"
+BACKED_OUT = "Completed: backout was completed at Aug 18, 2016 23:09:07"
 
 
 class WholeSystem(SmallSystem):
@@ -56,7 +59,6 @@ class WholeSystem(SmallSystem):
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
-        self.source = str(site.source_release)
         for cluster in site.clusters:
             for box, role in zip(self.of(cluster.name), (Role.ACTIVE, Role.STANDBY), strict=True):
                 box.release, box.operation, box.role = self.source, "n/a", role
@@ -91,18 +93,31 @@ class WholeSystem(SmallSystem):
         super().tick()
 
     def next_act(self, cluster: str) -> Intended | None:
-        return super().next_act(cluster) if self.iso != "Install Kit" else None
+        directed = self.gui is Gui.DIRECTOR and self.iso != "Install Kit"
+        return super().next_act(cluster) if directed else None
+
+    def back_act(self, cluster: str) -> Intended | None:
+        return super().back_act(cluster) if self.gui is Gui.DIRECTOR else None
 
     def _upgrade(self, work: Work, box: Box) -> None:
+        """In System Maintenance a server stays in forced standby, whatever became of it."""
         if self.active(self.primary) is None or self.gui is Gui.DIRECTOR:
             super()._upgrade(work, box)
-        elif work.left > 0:
+            return
+        back = work.act is Act.INITIATE_BACKOUT
+        if work.left > 0:
             box.role = Role.OOS
-            box.operation = f"Upgrading: {100 - work.left}% (Elapsed Time: 0:12:33)"
-        elif box.name in self.fails:
-            box.role, box.operation = Role.FORCED_STANDBY, "Error: upgrade failed at Aug 18, 2016 23:09:07"
+            box.operation = (
+                f"{'Backing out' if back else 'Upgrading'}: {100 - work.left}% (Elapsed Time: 0:12:33)"
+            )
+            return
+        box.role = Role.FORCED_STANDBY
+        if box.name in self.fails:
+            box.operation = "Error: upgrade failed at Aug 18, 2016 23:09:07"
+        elif back:
+            box.release, box.operation = self.source, BACKED_OUT
         else:
-            box.role, box.release, box.operation = Role.FORCED_STANDBY, TARGET, self.completed
+            box.release, box.operation = TARGET, self.completed
 
     def _begin_switch(self) -> None:
         work = self._switching
@@ -146,12 +161,21 @@ class WholeSystem(SmallSystem):
 
     def _row(self, box: Box) -> ServerState:
         row = super()._row(box)
-        if self.gui is Gui.MAINTENANCE or self.iso == "Install Kit":
-            return ServerState(
-                row.name, row.cluster, row.role, row.release, "",
-                UpToDate.NOT_APPLICABLE, row.operation, row.sync_broken, None,
-            )  # fmt: skip
+        old = self.gui is Gui.MAINTENANCE
+        if old or self.iso == "Install Kit":
+            ended = row.operation.doing is Doing.SUCCEEDED and row.operation.backout
+            return replace(
+                row,
+                prev_release="",
+                up_to_date=UpToDate.NOT_APPLICABLE,
+                operation=OperationCell.read(BACKED_OUT) if old and ended else row.operation,
+            )
         return row
+
+    def upgrade_log(self, cluster: str) -> tuple[LogLine, ...]:
+        if self.gui is Gui.MAINTENANCE:
+            raise UnreadableReply("Upgrade Log", "the old GUI has none", "")
+        return super().upgrade_log(cluster)
 
     def active_alarms(self) -> tuple[Alarm, ...]:
         with self.lock:
@@ -169,14 +193,6 @@ class WholeSystem(SmallSystem):
                 assert active is not None
                 found.append(Alarm(70500, Severity.MINOR, "System Mixed Version", active.name, ""))
             return tuple(found)
-
-    def topology(self) -> tuple[TopologyRow, ...]:
-        self._call("topology")
-        marks = {self.primary: "P"} | {c.name: "S" for c in self.site.cmp_clusters if c.name != self.primary}
-        return tuple(
-            TopologyRow(c.name, marks.get(c.name, ""), f"{c.kind} Site Cluster", c.server_names)
-            for c in self.site.clusters
-        )
 
     def iso_maintenance(self) -> tuple[IsoRow, ...]:
         self._call("iso_maintenance")
@@ -223,11 +239,15 @@ class WholeSystem(SmallSystem):
                 self._begin_switch()
             return self._accept(operation, name)
         box = self.boxes[name]
+        forced = box.role is Role.FORCED_STANDBY
         if operation is Operation.FORCE_STANDBY and box.role is Role.STANDBY:
             box.role = Role.FORCED_STANDBY
-        elif (
-            operation is Operation.START_UPGRADE and box.role is Role.FORCED_STANDBY and box.release != TARGET
-        ):
+        elif operation is Operation.CANCEL_FORCE_STANDBY and forced:
+            box.role = Role.STANDBY
+        elif operation is Operation.BACKOUT and forced and box.release == TARGET:
+            self.work.append(Work(Act.INITIATE_BACKOUT, box.cluster, name, STEPS[Act.INITIATE_BACKOUT]))
+            box.operation = "Backing out: 0% (Elapsed Time: 0:00:01)"
+        elif operation is Operation.START_UPGRADE and forced and box.release != TARGET:
             self.work.append(Work(Act.INITIATE_UPGRADE, box.cluster, name, STEPS[Act.INITIATE_UPGRADE]))
             box.operation = "Upgrading: 0% (Elapsed Time: 0:00:01)"
         else:
@@ -349,6 +369,14 @@ class WholeServers(SmallServers):
             self.commands.append((server, "offer the kit"))
             system._acted("kit")
         return ""
+
+
+def upgraded_cmps(place: Place) -> None:
+    """Both CMP clusters run the target release, every other one the source release."""
+    system = place.system
+    system.iso = f"standard-{TARGET}"
+    for cluster in place.site.cmp_clusters:
+        system.finish(cluster.name)
 
 
 def whole_place(folder: Path, template: Path, source: str, **pace: object) -> Place:
