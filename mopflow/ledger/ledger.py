@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from mopflow.errors import BadInput, LedgerUnavailable
 from mopflow.ledger.engine import Database, open_database
 from mopflow.ledger.models import (
+    AnswerModel,
     Base,
     BoardModel,
     CampaignModel,
@@ -31,6 +32,7 @@ from mopflow.ledger.models import (
     LeaseModel,
     NoticeModel,
     SnapshotModel,
+    StopModel,
     plain_text,
 )
 from mopflow.ledger.records import (
@@ -38,19 +40,23 @@ from mopflow.ledger.records import (
     Campaign,
     CheckOutcome,
     CheckResult,
+    Choice,
     Confirmation,
     Entry,
     Event,
     Evidence,
     Executor,
     Hold,
+    HoldAnswer,
+    HoldKind,
     Lease,
     Notice,
     Row,
+    StopRequest,
 )
 
 _Record = TypeVar(
-    "_Record", Campaign, Executor, Hold, Lease, BoardLine, Evidence, Notice, CheckResult, Confirmation
+    "_Record", Campaign, Executor, Lease, BoardLine, Evidence, Notice, CheckResult, Confirmation, StopRequest
 )
 _CAMPAIGN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # it names a folder of the evidence too
 
@@ -267,6 +273,11 @@ class Ledger:
         reason: str,
         remedy: str,
         seen: Mapping[str, Any],
+        *,
+        kind: HoldKind = HoldKind.TROUBLE,
+        choices: Sequence[Choice] = (Choice.AGAIN, Choice.LEAVE),
+        typed: str | None = None,
+        asked: Mapping[str, Any] | None = None,
     ) -> Hold:
         """Open a hold. An open one of the same site, campaign, cluster, procedure, step and reason is returned."""
         with self._writing() as session:
@@ -285,7 +296,7 @@ class Ledger:
                 .limit(1)
             ).first()
             if same is not None:
-                return _record(Hold, same)
+                return _hold(same)
             new = HoldModel(
                 id=secrets.token_hex(4),
                 site=site,
@@ -298,11 +309,15 @@ class Ledger:
                 remedy=remedy,
                 seen=seen,
                 opened=_now(),
+                kind=kind.value,
+                choices=" ".join(choices),
+                typed=typed,
+                asked=asked,
             )
             session.add(new)
             session.flush()
             session.refresh(new)
-            return _record(Hold, new)
+            return _hold(new)
 
     def instruct(self, hold: str, remedy: str) -> Hold:
         """Change what a person should do about a hold. Raises BadInput when there is none such."""
@@ -311,7 +326,7 @@ class Ledger:
             there.remedy = remedy
             session.flush()
             session.refresh(there)
-            return _record(Hold, there)
+            return _hold(there)
 
     def close_hold(self, hold: str, why: str) -> Hold:
         """Close a hold; what was said first stays. Raises BadInput when there is none such."""
@@ -320,7 +335,7 @@ class Ledger:
             if there.closed is None:
                 there.closed, there.closed_why = _now(), plain_text(why)
                 session.flush()
-            return _record(Hold, there)
+            return _hold(there)
 
     def holds(self, site: str, *, campaign: str | None = None, open_only: bool = True) -> list[Hold]:
         """The holds of the site, oldest first."""
@@ -329,7 +344,67 @@ class Ledger:
             query = query.where(HoldModel.campaign == campaign)
         if open_only:
             query = query.where(HoldModel.closed.is_(None))
-        return self._all(query.order_by(HoldModel.opened, HoldModel.id), Hold)
+        with self._reading() as session:
+            return [_hold(found) for found in session.scalars(query.order_by(HoldModel.opened, HoldModel.id))]
+
+    def hold(self, hold: str) -> Hold:
+        """One hold. Raises BadInput when there is none such."""
+        with self._reading() as session:
+            return _hold(_found(session, HoldModel, hold, "hold"))
+
+    def told(self, hold: str) -> None:
+        """Note that people were told of a hold (once more). Raises BadInput when there is none such."""
+        with self._writing() as session:
+            there = _found(session, HoldModel, hold, "hold")
+            there.told, there.told_times = _now(), there.told_times + 1
+
+    def answer(self, hold: str, choice: Choice, by: str, why: str, via: str) -> HoldAnswer | None:
+        """Enter a person's answer to a hold; None when it counts: otherwise the answer that was there before.
+
+        Raises BadInput when there is no such hold, when it is closed, or when the choice is none of its own.
+        """
+        with self._writing() as session:
+            self._alone(session, "answer", hold)
+            there = _hold(_found(session, HoldModel, hold, "hold"))
+            earlier = session.get(AnswerModel, hold)
+            if earlier is not None:
+                return _answer(earlier)
+            if there.closed is not None:
+                raise BadInput(f"hold {hold} is closed since {there.closed:%H:%M:%S} UTC: {there.closed_why}")
+            if choice not in there.choices:
+                raise BadInput(
+                    f"hold {hold} can be answered with {', '.join(there.choices)}, not with {choice}"
+                )
+            session.add(AnswerModel(hold=hold, choice=choice.value, by=by, why=why, via=via, at=_now()))
+            return None
+
+    def answer_to(self, hold: str) -> HoldAnswer | None:
+        """What was answered to a hold."""
+        with self._reading() as session:
+            there = session.get(AnswerModel, hold)
+            return None if there is None else _answer(there)
+
+    # stops
+
+    def ask_to_stop(self, site: str, by: str, why: str, *, now: bool) -> StopRequest:
+        """Ask every run of the site that is under way to stop."""
+        with self._writing() as session:
+            new = StopModel(site=site, by=by, why=why, now=now, at=_now())
+            session.add(new)
+            session.flush()
+            session.refresh(new)
+            return _record(StopRequest, new)
+
+    def stop_asked(self, site: str, since: datetime) -> StopRequest | None:
+        """The strictest request to stop since then (one for now, else the newest); None when there is none."""
+        query = (
+            select(StopModel)
+            .where(StopModel.site == site, StopModel.at >= since)
+            .order_by(StopModel.now.desc(), StopModel.id.desc())
+            .limit(1)
+        )
+        found = self._all(query, StopRequest)
+        return found[0] if found else None
 
     # leases
 
@@ -442,12 +517,33 @@ class Ledger:
         query = select(EvidenceModel).where(EvidenceModel.campaign == campaign).order_by(EvidenceModel.id)
         return self._all(query, Evidence)
 
-    def add_notice(self, site: str, campaign: str | None, subject: str, delivered: bool, why: str) -> None:
+    def add_notice(
+        self,
+        site: str,
+        campaign: str | None,
+        subject: str,
+        delivered: bool,
+        why: str,
+        *,
+        kind: str = "",
+        body: str = "",
+        tags: str = "",
+        tries: int = 1,
+    ) -> None:
         """Note what became of a notification."""
         with self._writing() as session:
             session.add(
                 NoticeModel(
-                    site=site, campaign=campaign, subject=subject, delivered=delivered, why=why, at=_now()
+                    site=site,
+                    campaign=campaign,
+                    subject=subject,
+                    delivered=delivered,
+                    why=why,
+                    at=_now(),
+                    kind=kind,
+                    body=body,
+                    tags=tags,
+                    tries=tries,
                 )
             )
 
@@ -552,6 +648,22 @@ def _now() -> datetime:
 def _record(kind: type[_Record], model: Base) -> _Record:
     """A row of a table as the value of the same column names."""
     return kind(**{name.name: getattr(model, name.name) for name in fields(kind)})
+
+
+def _hold(model: HoldModel) -> Hold:
+    values = {name.name: getattr(model, name.name) for name in fields(Hold)}
+    return Hold(
+        **{
+            **values,
+            "kind": HoldKind(model.kind),
+            "choices": tuple(Choice(word) for word in model.choices.split()),
+            "asked": model.asked or {},
+        }
+    )
+
+
+def _answer(model: AnswerModel) -> HoldAnswer:
+    return HoldAnswer(model.hold, Choice(model.choice), model.by, model.why, model.via, model.at)
 
 
 def _row(model: JournalModel) -> Row:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, Double, ForeignKey, Index, Integer, MetaData, Text
+from sqlalchemy import text as literal
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -170,6 +171,52 @@ class HoldModel(Base):
     opened: Mapped[datetime]
     closed: Mapped[datetime | None]
     closed_why: Mapped[str | None]
+    kind: Mapped[str] = mapped_column(server_default="trouble")
+    choices: Mapped[str] = mapped_column(server_default="again leave")  # words
+    typed: Mapped[str | None]
+    asked: Mapped[Any] = mapped_column(Document, nullable=True)
+    told: Mapped[datetime | None]
+    told_times: Mapped[int] = mapped_column(server_default="0")
+
+
+class AnswerModel(Base):
+    """Append-only: what a person answered to a hold. One answer per hold: the key decides whose came first."""
+
+    __tablename__ = "answer"
+
+    hold: Mapped[str] = mapped_column(ForeignKey("hold.id"), primary_key=True)
+    choice: Mapped[str]
+    by: Mapped[str]
+    why: Mapped[str]
+    via: Mapped[str]
+    at: Mapped[datetime]
+
+
+class StopModel(Base):
+    """Append-only: a person asked every run of the site to stop."""
+
+    __tablename__ = "stop"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(Number, primary_key=True)
+    site: Mapped[str] = mapped_column(index=True)
+    now: Mapped[bool]
+    by: Mapped[str]
+    why: Mapped[str]
+    at: Mapped[datetime]
+
+
+class DriverModel(Base):
+    """Who drives a cluster until when. ``token`` grows with every change of hands."""
+
+    __tablename__ = "driver"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    cluster: Mapped[str] = mapped_column(primary_key=True)
+    executor: Mapped[str] = mapped_column(ForeignKey("executor.id"))
+    token: Mapped[int] = mapped_column(BigInteger)
+    taken: Mapped[datetime]
+    until: Mapped[datetime]
 
 
 class LeaseModel(Base):
@@ -275,3 +322,7 @@ class NoticeModel(Base):
     delivered: Mapped[bool]
     why: Mapped[str]
     at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(server_default=literal("''"))
+    body: Mapped[str] = mapped_column(server_default=literal("''"))
+    tags: Mapped[str] = mapped_column(server_default=literal("''"))
+    tries: Mapped[int] = mapped_column(server_default="1")

@@ -80,9 +80,28 @@ class Executor:
     how: str | None
 
 
+class HoldKind(StrEnum):
+    """Why work waits for a person."""
+
+    TROUBLE = "trouble"  # something is not as it should be
+    QUESTION = "question"  # all is well; the site wants this act confirmed
+
+
+class Choice(StrEnum):
+    """What a person can answer to a hold; the value is what is typed."""
+
+    GO = "go"  # do it
+    AGAIN = "again"  # the cause is mended: look at the live system anew
+    LEAVE = "leave"  # the work on this scope ends here; the hold stays for the next run
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A place where work waits for a person; it ends only when somebody closes it."""
+    """A place where work waits for a person; it ends only when somebody closes it.
+
+    ``typed``: the name that has to be typed with a GO. ``asked``: what of the system the question rests on; an answer
+    counts only while that is still so. ``told``: when people were last told of it, ``told_times``: how often.
+    """
 
     id: str
     site: str
@@ -97,6 +116,36 @@ class Hold:
     opened: datetime
     closed: datetime | None = None
     closed_why: str | None = None
+    kind: HoldKind = HoldKind.TROUBLE
+    choices: tuple[Choice, ...] = (Choice.AGAIN, Choice.LEAVE)
+    typed: str | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    told: datetime | None = None
+    told_times: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAnswer:
+    """What a person answered to a hold. ``via``: through what it came (Prefect, the command line)."""
+
+    hold: str
+    choice: Choice
+    by: str
+    why: str
+    via: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """A person asked every run of a site to stop: at its next harbour, or (``now``) before its next act."""
+
+    id: int
+    site: str
+    now: bool
+    by: str
+    why: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +229,7 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notification and what became of it."""
+    """A notification and what became of it. ``tags``: words, whom it was for; ``tries``: how often it was sent."""
 
     id: int
     site: str
@@ -189,3 +238,7 @@ class Notice:
     delivered: bool
     why: str
     at: datetime
+    kind: str = ""
+    body: str = ""
+    tags: str = ""
+    tries: int = 1
