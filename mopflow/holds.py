@@ -12,7 +12,7 @@ from mopflow import answers, questions, released, support_pack
 from mopflow.contact import place_of
 from mopflow.errors import Held, MopflowError
 from mopflow.ledger import Event, Hold, HoldKind
-from mopflow.rules import FOLLOWS, troubles
+from mopflow.rules import FOLLOWS, TROUBLE, Trouble, troubles
 from mopflow.step import Refusal
 from mopflow.system import Stage
 
@@ -136,7 +136,7 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
         rule=refusal.rule,
         reason=reason,
         remedy=remedy,
-        seen={"evidence": house.vault.strike(seen), released.TROUBLES: _trouble_seen(here)},
+        seen={"evidence": house.vault.strike(seen), released.TROUBLES: _trouble_seen(here, refusal.rule)},
         kind=question.kind,
         choices=question.choices,
         typed=question.typed,
@@ -156,12 +156,16 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
     raise Held(row.id, f"{here.step.key} {here.scope}", reason, remedy)
 
 
-def _trouble_seen(here: Here) -> list[dict[str, Any]]:
+def _trouble_seen(here: Here, rule: str) -> list[dict[str, Any]]:
     """Exactly what stops this cluster (R8), for a person who releases it later."""
     state = here.reading.states.get(here.scope.cluster or "")
     if state is None:
         return []
-    return released.as_seen(troubles(state, here.reading.alarms_on(state.name)))
+    found = list(troubles(state, here.reading.alarms_on(state.name)))
+    missed = here.memo.get(TROUBLE)  # what a goal missed: it stands in no list of what may not be there
+    if rule == "R8" and isinstance(missed, Trouble):
+        found.append(missed)
+    return released.as_seen(found)
 
 
 def _support_pack(here: Here, row: Hold) -> str:

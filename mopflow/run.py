@@ -32,6 +32,7 @@ from mopflow.here import Here, Scope
 from mopflow.holds import hold
 from mopflow.house import House, Line, snapshot_document
 from mopflow.ledger import Event, Row
+from mopflow.rules import TROUBLE
 from mopflow.site import Autonomy, AutonomyKind
 from mopflow.slots import Slot
 from mopflow.step import Answer, Finding, Leg, Question, Refusal, Step
@@ -69,6 +70,7 @@ def carry_out(step: Step, scope: Scope, house: House, *, glance: bool = False) -
         for leg in step.legs:
             here.leg = leg
             here.memo.pop("rule", None)
+            here.memo.pop(TROUBLE, None)
             results.append(_Leg(here, leg, line, glance).run())
         house.finish_shots(here)
         result = _sum(results)

@@ -24,6 +24,7 @@ from mopflow.ledger import CheckOutcome, CheckResult, Entry, Ledger, Row
 from mopflow.readiness import assess, keeps_until
 from mopflow.site import Site
 from mopflow.site_file import load
+from mopflow.system import Stage
 
 ROOT_DIR = Path(__file__).parents[2]
 PATIENCE = 420.0  # seconds for one command of a test
@@ -191,6 +192,10 @@ class Night:
             time.sleep(0.05)
         raise AssertionError("it did not happen in time")
 
+    def all_at_rest(self) -> bool:
+        """Has every act of the twin that was begun come to its end?"""
+        return len(self.events("action_started")) == len(self.events("action_ended"))
+
     def close(self) -> None:
         for process in self.started:
             if process.poll() is None:
@@ -213,11 +218,13 @@ def begin(
     all_done: bool = False,
     source: str = SOURCE,
     gui_style: str = "table",
+    stages: Mapping[str, Stage] | None = None,
     **lab: Any,
 ) -> Night:
     """Start a twin at SPEED, ready for its upgrade.
 
     ``cmp_done``: its CMP clusters run the target already and the images are there; ``all_done``: every cluster does.
+    ``stages``: clusters that begin elsewhere, at FRESH, SWITCHED or DONE.
     """
 
     def change(document: dict[str, Any], site: Site) -> None:
@@ -227,6 +234,9 @@ def begin(
             for cluster in document["clusters"]:
                 for server in cluster["servers"]:
                     server["release"] = TARGET
+        for cluster in document["clusters"]:
+            if stages is not None and cluster["name"] in stages:
+                _put(cluster["servers"], stages[cluster["name"]])
 
     wanted = {**site_yaml(_name(), clusters, minutes, gui_style=gui_style, **lab), "source": source}
     site = _draft(folder, wanted)
@@ -371,6 +381,18 @@ def _is_ours(pid: int) -> bool:
     except OSError:
         return False
     return any(mark in command for mark in (b"-m lab", b"prefect server", b"cli.main"))
+
+
+def _put(servers: Sequence[dict[str, Any]], stage: Stage) -> None:
+    """A pair at this stage of its upgrade: its second server is upgraded first."""
+    releases = {
+        Stage.FRESH: (None, None),
+        Stage.SWITCHED: (None, TARGET),
+        Stage.DONE: (TARGET, TARGET),
+    }[stage]
+    roles = ("Forced Standby", "Active") if stage is Stage.SWITCHED else ("Active", "Standby")
+    for server, release, role in zip(servers, releases, roles, strict=True):
+        server["release"], server["role"] = release, role
 
 
 def _past_the_cmps(document: dict[str, Any], site: Site) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 import pytest
 import yaml
-from nights import LAB_SITE, SMALL, SMALL_SITE, Night, begin, rehearsed
+from leaks import leaks
+from nights import LAB_SITE, SMALL, SMALL_SITE, begin, rehearsed
 
 from cli.prefect_server import PrefectServer
 from mopflow.ledger import Event
@@ -23,32 +20,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.twin, pytest.mark.browser, pytest.mar
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "night"
-
-
-def forms(secret: str) -> Iterator[bytes]:
-    """Every form in which a secret could have leaked."""
-    raw = secret.encode()
-    yield raw
-    yield quote(secret, safe="").encode()
-    yield quote_plus(secret).encode()
-    yield base64.b64encode(raw)
-    yield base64.urlsafe_b64encode(raw).rstrip(b"=")
-    for name in ("md5", "sha1", "sha256", "sha512"):
-        yield hashlib.new(name, raw, usedforsecurity=False).hexdigest().encode()
-
-
-def leaks(night: Night, *places: Path) -> list[str]:
-    found = []
-    needles = {variable: list(forms(secret)) for variable, secret in night.passwords.items()}
-    for place in places:
-        for file in (p for p in place.rglob("*") if p.is_file()):
-            content = file.read_bytes()
-            found += [
-                f"{variable} in {file}"
-                for variable, all_forms in needles.items()
-                if any(f in content for f in all_forms)
-            ]
-    return found
 
 
 @pytest.mark.timeout(1200)  # the longest of all: it is begun first
