@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from mopflow.ledger import BoardLine, Ledger
 from mopflow.notify import Notices
 from mopflow.ossi import Ossi
 from mopflow.readiness import Readiness, assess
+from mopflow.record.recorder import Recorder
 from mopflow.release import Release
 from mopflow.secrets import Vault
 from mopflow.site import Autonomy, AutonomyKind, Site
@@ -119,22 +120,30 @@ class House:
     pmac: Callable[[], Pmac] = no_pmac  # the GUI of PM&C, opened when it is first used
     acts: int = 0  # acts that this run sent to the system
     meter: Meter | None = None  # told how far a long act is
+    recorder: Recorder | None = None
 
     @contextmanager
     def at_work(self, step: Step, scope: Scope) -> Iterator[Line]:
         from mopflow.errors import Held, MopflowError
 
         line = Line(self, step, scope)
-        try:
-            yield line
-        except Held as held:
-            line.held(held.reason)
-            raise
-        except LedgerUnavailable:
-            raise
-        except MopflowError as error:
-            line.failed(self.vault.strike(str(error)))
-            raise
+        with self.recorder.at_work(step, scope) if self.recorder is not None else nullcontext():
+            try:
+                yield line
+            except Held as held:
+                line.held(held.reason)
+                raise
+            except LedgerUnavailable:
+                raise
+            except MopflowError as error:
+                line.failed(self.vault.strike(str(error)))
+                raise
+
+    def require_room(self) -> None:
+        """Before an act: can what it will show be kept? Raises LedgerUnavailable."""
+        self.evidence.require_room()
+        if self.recorder is not None:
+            self.recorder.require()
 
     def acting_console(self, kind: AutonomyKind) -> Console:
         """Who does the act: we, or a person whom we ask and check (autonomy observe)."""
@@ -225,6 +234,29 @@ class _BoardFeed:
         self._ledger.put_snapshot(self._site, self._campaign, document)
 
 
+@contextmanager
+def _recording(
+    root: Path, site: Site, ledger: Ledger, campaign: str, executor: str, vault: Vault, notices: Notices
+) -> Iterator[Recorder]:
+    """The record of a run, with its pages at the end; people are told the hash that they can compare it with."""
+    from mopflow.errors import Held
+
+    recorder = Recorder(root, site, ledger, campaign, executor, vault.strike)
+    how = "error"
+    try:
+        yield recorder
+        how = "done"
+    except Held:
+        how = "held"
+        raise
+    finally:
+        head = recorder.close(how)
+        if head is None:
+            notices.tell(f"{site.name}: the record could not be written", f"to {recorder.folder}")
+        else:
+            notices.tell(f"{site.name}: the record", f"{recorder.folder}, campaign {campaign}\nchain head {head}")
+
+
 def _pmac_door(site: Site, vault: Vault, base: Path) -> Door[Pmac]:
     from mopflow.console.opening import Door, open_pmac  # brings the browser with it
 
@@ -273,11 +305,13 @@ def open_house(
         urls = [vault.get(ref) for ref in site.notifications.urls]
         notices = Notices(urls, ledger, site.name, campaign, vault.strike)
         stack.callback(notices.close, 10)
+        recorder = stack.enter_context(_recording(evidence_root, site, ledger, campaign, executor, vault, notices))
         servers = Servers(
             site,
             vault,
             base,
             user_of=lambda server: login_user(site, ledger, server),
+            record=recorder.command,
             secrets_of=secrets_of(site, ledger),
         )
         stack.callback(servers.close)
@@ -290,9 +324,8 @@ def open_house(
             ca = None if site.console.ca is None else base / site.console.ca
             url = f"https://{site.cmp.primary.vip}"
             ossi = Ossi(url, site.ossi.user, vault.get(site.ossi.password), ca)
-        eye = stack.enter_context(
-            Eye(site, console, _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every)))
-        )
+        feed = _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every))
+        eye = stack.enter_context(Eye(site, console, lambda reading: (recorder.seen(reading), feed(reading))[1]))
         yield House(
             site=site,
             site_path=site_path,
@@ -309,4 +342,5 @@ def open_house(
             slots=slots,
             eye=eye,
             pmac=pmac,
+            recorder=recorder,
         )

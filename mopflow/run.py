@@ -28,7 +28,7 @@ from mopflow.errors import (
 )
 from mopflow.eye import Reading
 from mopflow.here import Here, Scope
-from mopflow.holds import hold, stop_if_stopped
+from mopflow.holds import IN_THE_FAILOVER, hold, stop_if_stopped
 from mopflow.house import House, Line, snapshot_document
 from mopflow.ledger import Event, Row
 from mopflow.site import Autonomy, AutonomyKind
@@ -142,7 +142,7 @@ class _Leg:
                 continue
             move, why, objections = self._decide(goal)
             if self.glance and move is not Move.ACT:
-                self.here.record(Event.OBSERVED, goal.evidence)
+                self.here.record(Event.OBSERVED, goal.evidence, data={"not_yet": True})
                 return Result(Outcome.NOT_YET, goal.evidence)
             match move:
                 case Move.ACT:
@@ -333,6 +333,8 @@ class _Leg:
         """Write the intention and act. False: what belongs into the intention could not be read, nothing was done."""
         here, leg = self.here, self.leg
         assert leg.act is not None
+        if (here.step.procedure, here.step.number) not in IN_THE_FAILOVER:
+            here.house.require_room()
         try:
             mark = dict(leg.mark(here)) if leg.mark is not None else {}
         except FINAL as refused:
