@@ -19,8 +19,10 @@ from mopflow.errors import LedgerUnavailable
 from mopflow.ledger import Ledger
 
 Strike = Callable[[str], str]
-ROOM = 64 << 20  # bytes that must be free before an act: pictures, exports and the rows of the ledger beside them
-PROBE = 1 << 18  # bytes that are written and taken away again: a quota shows in no count of free blocks
+ROOM = (
+    64 << 20
+)  # bytes that must be free before an act: pictures, exports and the rows of the ledger beside them
+PROBE = 1 << 20  # bytes that are written and taken away again: a quota shows in no count of free blocks
 
 
 class EvidenceStore:

@@ -20,7 +20,6 @@ from mopflow.ledger import BoardLine, Ledger
 from mopflow.notify import Notices
 from mopflow.ossi import Ossi
 from mopflow.readiness import Readiness, assess
-from mopflow.record.recorder import Recorder
 from mopflow.release import Release
 from mopflow.secrets import Vault
 from mopflow.site import Autonomy, AutonomyKind, Site
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from mopflow.console.opening import Door
     from mopflow.console.pmac_protocol import Pmac
     from mopflow.here import Here, Scope
+    from mopflow.record.recorder import Recorder
 
 
 Meter = Callable[[str, float, str], None]  # what, percent, words
@@ -243,6 +243,7 @@ def _recording(
 ) -> Iterator[Recorder]:
     """The record of a run, with its pages at the end; people are told the hash that they can compare it with."""
     from mopflow.errors import Held
+    from mopflow.record.recorder import Recorder  # it knows the tables, and some of those know the house
 
     recorder = Recorder(root, site, ledger, campaign, executor, vault.strike)
     how = "error"
@@ -257,7 +258,9 @@ def _recording(
         if head is None:
             notices.tell(f"{site.name}: the record could not be written", f"to {recorder.folder}")
         else:
-            notices.tell(f"{site.name}: the record", f"{recorder.folder}, campaign {campaign}\nchain head {head}")
+            notices.tell(
+                f"{site.name}: the record", f"{recorder.folder}, campaign {campaign}\nchain head {head}"
+            )
 
 
 def _pmac_door(site: Site, vault: Vault, base: Path) -> Door[Pmac]:
@@ -308,7 +311,9 @@ def open_house(
         urls = [vault.get(ref) for ref in site.notifications.urls]
         notices = Notices(urls, ledger, site.name, campaign, vault.strike)
         stack.callback(notices.close, 10)
-        recorder = stack.enter_context(_recording(evidence_root, site, ledger, campaign, executor, vault, notices))
+        recorder = stack.enter_context(
+            _recording(evidence_root, site, ledger, campaign, executor, vault, notices)
+        )
         servers = Servers(
             site,
             vault,
@@ -328,7 +333,12 @@ def open_house(
             url = f"https://{site.cmp.primary.vip}"
             ossi = Ossi(url, site.ossi.user, vault.get(site.ossi.password), ca)
         feed = _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every))
-        eye = stack.enter_context(Eye(site, console, lambda reading: (recorder.seen(reading), feed(reading))[1]))
+
+        def look(reading: Reading) -> None:
+            recorder.seen(reading)
+            feed(reading)
+
+        eye = stack.enter_context(Eye(site, console, look))
         yield House(
             site=site,
             site_path=site_path,

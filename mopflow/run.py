@@ -334,7 +334,9 @@ class _Leg:
         """Write the intention and act. False: what belongs into the intention could not be read, nothing was done."""
         here, leg = self.here, self.leg
         assert leg.act is not None
-        if not here.step.after_harbour:  # a decision that was begun is ended as long as its rows can be written
+        if (
+            not here.step.after_harbour
+        ):  # a decision that was begun is ended as long as its rows can be written
             here.house.require_room()
         try:
             mark = dict(leg.mark(here)) if leg.mark is not None else {}

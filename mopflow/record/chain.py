@@ -96,7 +96,9 @@ def read(data: bytes) -> tuple[list[Link], list[Flaw]]:
             before, expected = "", expected + 1
             continue
         if before and (link.before != before or link.number != expected):
-            flaws.append(Flaw(FILE, place, "it does not follow the line before: lines were taken out or put in"))
+            flaws.append(
+                Flaw(FILE, place, "it does not follow the line before: lines were taken out or put in")
+            )
         links.append(link)
         before, expected = link.hash, link.number + 1
     if not data:

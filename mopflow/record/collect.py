@@ -154,11 +154,7 @@ class _Collector:
                 if where[0] not in PROCEDURES
                 for file in files
             ),
-            notes=tuple(
-                _journal_row(row)
-                for row in sources.rows
-                if row.id not in shown
-            ),
+            notes=tuple(_journal_row(row) for row in sources.rows if row.id not in shown),
             strays=tuple(strays),
             other_commands=tuple(_told(self._commands.get(None, []))),
             spells=tuple(self._spells()),
@@ -384,7 +380,9 @@ class _Collector:
 
     def _outcome(self, servers: Sequence[ServerNow], deviations: Sequence[Deviation]) -> str:
         source, target = self._site.source_release.short, self._site.target_release.short
-        new, old, between = [], [], []
+        new: list[str] = []
+        old: list[str] = []
+        between: list[str] = []
         for cluster in self._site.clusters:
             releases = {one.release for one in servers if one.cluster == cluster.name}
             (new if releases == {target} else old if releases == {source} else between).append(cluster.name)

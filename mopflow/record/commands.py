@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from mopflow.ssh import Reply
     from mopflow.step import Step
 
-LONGEST = 20_000  # characters of a reply that are kept; of a longer one beginning and end, and the SHA-256 of all
+LONGEST = (
+    20_000  # characters of a reply that are kept; of a longer one beginning and end, and the SHA-256 of all
+)
 
 # By design no hash and no key leaves a server; should one be shown all the same, it is not kept.
 _HASH = re.compile(r"\$(1|2[abxy]?|5|6|7|y|gy)\$[^\s:'\"]{8,}")

@@ -75,11 +75,11 @@ def _of_turns(site: Site, turns: Sequence[Turn], executors: Mapping[str, Executo
 
         came = result(turn, broken(turn, executors))
         if came is Result.ROLLED_BACK:
-            at = next(r.at for r in turn.rows if r.entry.leg == "rollback" and r.entry.event is Event.INTENDED)
-            proof = next((r.entry.text for r in turn.rows if r.entry.leg == "traffic"), "")
-            yield draft(
-                Kind.ROLLBACK, at, "the cluster was rolled back to the old release (R11)", proof
+            at = next(
+                r.at for r in turn.rows if r.entry.leg == "rollback" and r.entry.event is Event.INTENDED
             )
+            proof = next((r.entry.text for r in turn.rows if r.entry.leg == "traffic"), "")
+            yield draft(Kind.ROLLBACK, at, "the cluster was rolled back to the old release (R11)", proof)
         if came is Result.UNFINISHED:
             run = executors.get(turn.executor)
             how = run.how if run is not None and run.how else "without a word"
@@ -96,7 +96,9 @@ def _of_turns(site: Site, turns: Sequence[Turn], executors: Mapping[str, Executo
         for row in adopted(turn):
             yield draft(Kind.ADOPTED, row.at, "it was under way already and was waited for", row.entry.text)
         for row in turn.events(Event.LOST):
-            yield draft(Kind.LOST, row.at, "the answer to the act was lost; the system was asked", row.entry.text)
+            yield draft(
+                Kind.LOST, row.at, "the answer to the act was lost; the system was asked", row.entry.text
+            )
         for row in turn.events(Event.REFUSED):
             yield draft(Kind.REFUSED, row.at, "the act was refused, nothing was run", row.entry.text)
         for row in turn.rows:
@@ -177,7 +179,13 @@ def _of_people(site: Site, sources: Sources, until: datetime) -> Iterator[Draft]
         if word.item.startswith(_RELEASE) and begun <= word.at <= end:
             cluster = word.item.removeprefix(_RELEASE)
             yield Draft(
-                Kind.RELEASE, word.at, "", (cluster,), f"{cluster} was let go on after a stop", word.text, word.by
+                Kind.RELEASE,
+                word.at,
+                "",
+                (cluster,),
+                f"{cluster} was let go on after a stop",
+                word.text,
+                word.by,
             )
     for stop in sources.stops:
         if begun <= stop.at <= end:

@@ -15,7 +15,7 @@ from typing import Any
 
 from mopflow.ledger.models import plain_json
 from mopflow.record import chain
-from mopflow.record.chain import Covered, Flaw, Link
+from mopflow.record.chain import Covered, Link
 
 RECORD_HTML, RECORD_JSON = "record.html", "record.json"
 CONTINUE_HTML, CONTINUE_TXT = "continue.html", "continue.txt"
@@ -100,7 +100,9 @@ class ChainFile:
 
     def _catch_up(self, handle: int) -> None:
         size = os.fstat(handle).st_size
-        if size < self._size:  # somebody took lines away: the chain goes on behind what is left, and verify says so
+        if (
+            size < self._size
+        ):  # somebody took lines away: the chain goes on behind what is left, and verify says so
             self.covered, self._size = Covered(), 0
         data = os.pread(handle, size - self._size, self._size) if size > self._size else b""
         whole = data.rfind(b"\n") + 1
@@ -117,8 +119,9 @@ class ChainFile:
         self._size += whole
 
 
-def read_chain(folder: Path) -> tuple[list[Link], list[Flaw]]:
-    """The chain as it lies there, while nobody appends. Raises OSError."""
+@contextmanager
+def undisturbed(folder: Path) -> Iterator[bytes]:
+    """The chain as it lies there; inside nobody appends. Raises OSError."""
     with (folder / chain.FILE).open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        return chain.read(file.read())
+        yield file.read()

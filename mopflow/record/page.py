@@ -80,7 +80,7 @@ def environment() -> Environment:
         "span": _span,
         "slug": _slug,
         "upper_first": lambda text: text[:1].upper() + text[1:],
-        "link": lambda path: quote(path),
+        "link": quote,
         "distinct": _distinct,
         "anchor": lambda turn, step: _anchor(step, turn),
         "reply": _reply,
@@ -147,5 +147,3 @@ def _head(text: str) -> str:
         return text
     cut = text.rfind("\n", 0, SHORT)
     return text[: cut if cut > 0 else SHORT]
-
-

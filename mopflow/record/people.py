@@ -34,9 +34,9 @@ def people(said: Iterable[tuple[str, str]]) -> tuple[Person, ...]:
             mine.append(what)
     taken: dict[str, int] = {}
     found = []
-    for name, what in words.items():
+    for name, mine in words.items():
         short = initials(name)
         taken[short] = taken.get(short, 0) + 1
         mark = short if taken[short] == 1 else f"{short}{taken[short]}"
-        found.append(Person(initials=mark, name=name, said=tuple(what)))
+        found.append(Person(initials=mark, name=name, said=tuple(mine)))
     return tuple(found)

@@ -20,9 +20,7 @@ _WORST = ("unexpected", "overstaying", "expected", "baseline")
 class Readings:
     """Writes what changed from one reading to the next. `failed` is told when a line cannot be written."""
 
-    def __init__(
-        self, path: Path, strike: Callable[[str], str], failed: Callable[[OSError], None]
-    ) -> None:
+    def __init__(self, path: Path, strike: Callable[[str], str], failed: Callable[[OSError], None]) -> None:
         self._file = Growing(path)
         self._strike = strike
         self._failed = failed
@@ -72,7 +70,6 @@ class Readings:
             self._write({})
 
     def close(self) -> None:
-        self.mark()
         self._file.close()
 
     def _write(self, changes: Mapping[str, Any]) -> None:

@@ -50,9 +50,7 @@ class Recorder:
         self._campaign = campaign
         self._executor = executor
         self._strike = strike
-        self._commands = Commands(
-            self.folder / COMMANDS / f"{executor}.jsonl", site, strike, self._failed
-        )
+        self._commands = Commands(self.folder / COMMANDS / f"{executor}.jsonl", site, strike, self._failed)
         self._readings = Readings(self.folder / READINGS / f"{executor}.jsonl", strike, self._failed)
         self._writer = Writer(self.folder, site, ledger, campaign, strike)
         self._condition = threading.Condition()
@@ -116,17 +114,21 @@ class Recorder:
     def close(self, how: str) -> str | None:
         """The last boundary and the pages. ``how``: how the run ended. The head of the chain, None where that failed."""
         self.boundary()
+        self.stop()
+        try:
+            return self._writer.pages((self._executor, how))
+        except (OSError, MopflowError) as error:
+            _log.warning("the record was not written: %s", self._strike(str(error)))
+            return None
+
+    def stop(self) -> None:
+        """Write nothing any more."""
         with self._condition:
             self._closing = True
             self._condition.notify_all()
         self._thread.join(PATIENCE)
         self._readings.close()
         self._commands.close()
-        try:
-            return self._writer.pages((self._executor, how))
-        except (OSError, MopflowError) as error:
-            _log.warning("the record was not written: %s", self._strike(str(error)))
-            return None
 
     # beneath
 
@@ -142,7 +144,7 @@ class Recorder:
                 self._writer.boundary()
             except (OSError, MopflowError) as error:
                 self._failed(error)
-            except Exception as error:  # a night is not lost over its paper, but it is not kept quiet either
+            except Exception as error:  # noqa: BLE001  `require` raises it: the next act is not done
                 _log.exception("the record cannot be written")
                 self._failed(error)
             else:

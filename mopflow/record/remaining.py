@@ -26,8 +26,9 @@ BACK_OUT = "back-out"
 _DONE = frozenset({Event.VERIFIED, Event.FOUND_DONE, Event.OBSERVED, Event.SKIPPED})
 _OPEN = frozenset({Event.INTENDED, Event.ACTED, Event.LOST, Event.ADOPTED})
 _FAILOVERS = frozenset({upgrade.fail_over, maintenance.switch_force_standby, backout.fail_over_back})
-# between this row and the last one of the decision the cluster may carry no traffic
-_DECISION = {"10.2": (4, 8), "12.3.3": (3, 4)}
+# from the failover to the proof the cluster may carry no traffic
+_FAILOVER_ROWS = {"10.2": 4, "12.3.3": 3}
+_DECISION = frozenset({"10.2/5", "10.2/7", "10.2/8", "12.3.3/4"})
 
 
 class State(StrEnum):
@@ -50,6 +51,7 @@ class Left:
     note: str  # of the plan
     do: tuple[str, ...]  # what a person does in our place
     done_when: tuple[str, ...]
+    open_legs: tuple[str, ...]  # parts of the row that are not done
     alarms: tuple[int, ...]  # that may stand
     minutes: float
     state: State
@@ -148,9 +150,11 @@ def remaining(
     )
     journal = _Journal(rows, back)
     found = []
-    moved: dict[str, bool] = {}  # by scope: will another server be the active one when it comes to the next row?
+    moved: dict[
+        str, bool
+    ] = {}  # by scope: will another server be the active one when it comes to the next row?
     for one in planned:
-        if journal.is_done(one) or _never(site, one.step):
+        if not journal.open_legs(one) or _never(site, one.step):
             continue
         found.append(_left(site, one, journal, servers, moved.get(one.scope, False)))
         moved[one.scope] = moved.get(one.scope, False) is not _fails_over(one.step.legs)
@@ -222,26 +226,28 @@ class _Journal:
     def legs(self, one: _Planned) -> dict[str, Row]:
         return self._legs.get((one.step.procedure, one.step.number, one.scope), {})
 
-    def is_done(self, one: _Planned) -> bool:
+    def open_legs(self, one: _Planned) -> list[str]:
+        """Parts of the row that are not done. A row that a flow skips as a whole has none."""
         legs = self.legs(one)
         whole = legs.get("")
         if whole is not None and whole.entry.event is Event.SKIPPED and len(legs) == 1:
-            return True
-        return all(
-            leg.name in legs
-            and legs[leg.name].entry.event in _DONE
-            and not legs[leg.name].entry.data.get(NOT_YET)
-            for leg in one.step.legs
-        )
+            return []
+        return [leg.name for leg in one.step.legs if not _is_done(legs.get(leg.name))]
 
     def is_begun(self, one: _Planned) -> bool:
         return bool(self.legs(one))
 
 
+def _is_done(row: Row | None) -> bool:
+    return row is not None and row.entry.event in _DONE and not row.entry.data.get(NOT_YET)
+
+
 def _turned(rows: Sequence[Row], back: bool) -> dict[str, int]:
     """Id of the newest act of the other direction, by scope."""
     found: dict[str, int] = {}
-    for row in not_refused(r for r in rows if r.entry.event in (Event.INTENDED, Event.ADOPTED, Event.REFUSED)):
+    for row in not_refused(
+        r for r in rows if r.entry.event in (Event.INTENDED, Event.ADOPTED, Event.REFUSED)
+    ):
         if goes_back(row.entry.procedure) is not back and row.entry.cluster is not None:
             found[row.entry.cluster] = row.id
     return found
@@ -256,10 +262,11 @@ def _left(
     site: Site, one: _Planned, journal: _Journal, servers: Sequence[Mapping[str, Any]], moved: bool
 ) -> Left:
     state, says, at = _standing(journal.legs(one))
+    open_legs = journal.open_legs(one)
     do = []
     for number, leg in enumerate(one.step.legs):
         text = words(leg.act) if leg.act is not None else None
-        if text:
+        if text and leg.name in open_legs:
             swapped = moved is not _fails_over(one.step.legs[:number])
             do.append(text.format(**_names(site, one, servers, swapped)))
     names = _names(site, one, servers, moved)
@@ -271,7 +278,8 @@ def _left(
         where=_where(one, names),
         note=one.note,
         do=tuple(dict.fromkeys(do)),
-        done_when=tuple(_in_our_words(one.step)),
+        done_when=tuple(_in_our_words(one.step, open_legs)),
+        open_legs=tuple(open_legs),
         alarms=tuple(sorted(one.step.alarms.during | one.step.alarms.after)),
         minutes=one.step.minutes,
         state=state,
@@ -291,9 +299,7 @@ def _standing(legs: Mapping[str, Row]) -> tuple[State, str, datetime | None]:
     return State.OPEN, "", None
 
 
-def _names(
-    site: Site, one: _Planned, servers: Sequence[Mapping[str, Any]], moved: bool
-) -> dict[str, str]:
+def _names(site: Site, one: _Planned, servers: Sequence[Mapping[str, Any]], moved: bool) -> dict[str, str]:
     """Real host names for the words of a row. ``moved``: a failover comes before it."""
     cluster = one.cluster or site.cmp.primary.name
     mine = [server for server in servers if server["cluster"] == cluster]
@@ -319,9 +325,11 @@ def _where(one: _Planned, names: Mapping[str, str]) -> str:
     return where
 
 
-def _in_our_words(step: Step) -> Iterator[str]:
-    """What must be so afterwards: the first sentence of each question."""
+def _in_our_words(step: Step, open_legs: Sequence[str]) -> Iterator[str]:
+    """What must be so afterwards: the first sentence of each question that is still open."""
     for leg in step.legs:
+        if leg.name not in open_legs:
+            continue
         said = " ".join((getdoc(leg.goal) or "").strip().split("\n\n")[0].split())
         if said:
             yield f"{leg.name}: {said}" if leg.name else said
@@ -345,9 +353,8 @@ def _points(planned: Sequence[_Planned], left: Sequence[Left], journal: _Journal
 
 
 def _is_urgent(row: Left) -> bool:
-    """Inside of the decision: the failover was asked for, and its proof is not there."""
-    span = _DECISION.get(row.procedure)
-    if span is None:
-        return False
-    failover, last = span
-    return failover < row.number <= last or (row.number == failover and row.state is not State.OPEN)
+    """Inside of the decision: the failover was asked for, and the traffic is not proven."""
+    failover = _FAILOVER_ROWS.get(row.procedure)
+    if failover == row.number:
+        return row.state is not State.OPEN
+    return row.key in _DECISION and any(leg != "decision" for leg in row.open_legs)

@@ -82,9 +82,7 @@ def gather(ledger: Ledger, campaign: Campaign, folder: Path) -> Sources:
         holds=tuple(holds),
         answers={hold: answer for hold, answer in given.items() if answer is not None},
         evidence=tuple(ledger.evidence(campaign.id)),
-        overrides=tuple(
-            one for one in ledger.all_checks(site) if one.outcome is CheckOutcome.OVERRIDDEN
-        ),
+        overrides=tuple(one for one in ledger.all_checks(site) if one.outcome is CheckOutcome.OVERRIDDEN),
         confirmations=tuple(ledger.confirmations(site)),
         stops=tuple(ledger.stops(site)),
         snapshot=ledger.snapshot(site),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -42,9 +43,7 @@ class Axis:
     @property
     def breaks(self) -> list[float]:
         """The middle of each pause."""
-        return [
-            (one[3] + two[2]) / 2 for one, two in zip(self.parts, self.parts[1:], strict=False)
-        ]
+        return [(one[3] + two[2]) / 2 for one, two in zip(self.parts, self.parts[1:], strict=False)]
 
 
 def axis(moments: Iterable[datetime], left: float, right: float) -> Axis:
@@ -162,7 +161,9 @@ def _ticks(drawing: _Drawing, on: Axis, bottom: float) -> None:
             x = on.x(at)
             drawing.line(x, _TOP - 6, x, bottom, "#e4e8ec")
             if x - last_x > 44 and x > left - 1:
-                drawing.text(x, _TOP - 10, f"{at:%H:%M:%S}" if step.seconds % 60 else f"{at:%H:%M}", 10, "middle")
+                drawing.text(
+                    x, _TOP - 10, f"{at:%H:%M:%S}" if step.seconds % 60 else f"{at:%H:%M}", 10, "middle"
+                )
                 last_x = x
             at += step
         if begin.date() != day:
@@ -183,9 +184,7 @@ def _rounded_up(at: datetime, step: timedelta) -> datetime:
     return midnight + step * -(-(at - midnight) // step)
 
 
-def _servers(
-    drawing: _Drawing, site: Site, record: Record, on: Axis, lanes: dict[str, float]
-) -> None:
+def _servers(drawing: _Drawing, site: Site, record: Record, on: Axis, lanes: dict[str, float]) -> None:
     target = site.target_release.short
     for cluster in site.clusters:
         y = lanes[cluster.server_names[0]]
@@ -240,9 +239,7 @@ def _alarms(drawing: _Drawing, record: Record, on: Axis, lanes: dict[str, float]
         )  # fmt: skip
 
 
-def _holds(
-    drawing: _Drawing, site: Site, record: Record, on: Axis, lanes: dict[str, float]
-) -> None:
+def _holds(drawing: _Drawing, site: Site, record: Record, on: Axis, lanes: dict[str, float]) -> None:
     """Troubles as a red frame round the cluster's lanes while they stand; questions as a small mark."""
     for number, hold in enumerate(record.holds):
         top, height = _band(site, hold.scope, lanes)
@@ -259,21 +256,28 @@ def _holds(
         label = f"hold {hold.step}" + (f" {hold.rule}" if hold.rule else "")
         right = x > WIDTH - 130
         drawing.text(
-            x - 3 if right else x + 3, top - 5 - 9 * (number % 2), label, 9, "end" if right else "start", _HOLD
+            x - 3 if right else x + 3,
+            top - 5 - 9 * (number % 2),
+            label,
+            9,
+            "end" if right else "start",
+            _HOLD,
         )
 
 
-def _failovers(
-    drawing: _Drawing, site: Site, record: Record, on: Axis, lanes: dict[str, float]
-) -> None:
+def _failovers(drawing: _Drawing, site: Site, record: Record, on: Axis, lanes: dict[str, float]) -> None:
     """A mark where another server of the pair became the active one; a rollback has a colour of its own."""
     rollbacks = [one for one in record.deviations if one.kind is Kind.ROLLBACK]
     for cluster in site.clusters:
         became = sorted(
-            (spell for spell in record.spells if spell.server in cluster.server_names and spell.role == "Active"),
+            (
+                spell
+                for spell in record.spells
+                if spell.server in cluster.server_names and spell.role == "Active"
+            ),
             key=lambda spell: spell.begin,
         )
-        for before, now in zip(became, became[1:], strict=False):
+        for before, now in itertools.pairwise(became):
             if before.server == now.server:
                 continue
             back = any(

@@ -38,7 +38,9 @@ MOVES = frozenset(
     }
 )
 _WELL = frozenset({"done", "held"})
-_ENDS = frozenset({Event.VERIFIED, Event.FOUND_DONE, Event.OBSERVED, Event.SKIPPED, Event.HELD, Event.REFUSED})
+_ENDS = frozenset(
+    {Event.VERIFIED, Event.FOUND_DONE, Event.OBSERVED, Event.SKIPPED, Event.HELD, Event.REFUSED}
+)
 _STATES = frozenset({*_ENDS, Event.ADOPTED, Event.INTENDED, Event.ACTED, Event.LOST})
 
 
@@ -120,7 +122,9 @@ def result(turn: Turn, broken: bool) -> Result:
         return Result.HELD
     if rolled_back(turn):
         return Result.ROLLED_BACK
-    if events & {Event.INTENDED, Event.ACTED, Event.LOST, Event.ADOPTED} or (broken and _lacks_legs(turn, last)):
+    if events & {Event.INTENDED, Event.ACTED, Event.LOST, Event.ADOPTED} or (
+        broken and _lacks_legs(turn, last)
+    ):
         return Result.UNFINISHED
     if Event.REFUSED in events:
         return Result.REFUSED
@@ -260,9 +264,7 @@ def asked(turn: Turn, holds: Iterable[Hold], answers: Mapping[str, HoldAnswer]) 
     return max(given, key=lambda answer: answer.at, default=None)
 
 
-def backout_word(
-    turn: Turn, site: Site, confirmed: Iterable[tuple[str, str, datetime, str]]
-) -> Word | None:
+def backout_word(turn: Turn, site: Site, confirmed: Iterable[tuple[str, str, datetime, str]]) -> Word | None:
     """Who has confirmed the backout that this turn is a part of. ``confirmed``: item, name, time, source."""
     legs = [turn.leg(row.entry.leg) for row in turn.events(Event.INTENDED)]
     if not any(leg is not None and leg.autonomy is AutonomyKind.BACKOUT for leg in legs):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mopflow.ledger import Evidence, Executor, Hold, HoldAnswer, Ledger, Row
 from mopflow.processes import ProcessMark, is_dead
-from mopflow.readiness import assess
+from mopflow.readiness import Item, assess, needed_for
 from mopflow.record import chain, paper
 from mopflow.record.collect import collect
 from mopflow.record.folder import (
@@ -30,11 +30,15 @@ from mopflow.record.remaining import Steps, remaining
 from mopflow.record.sources import Strike, campaign_of, gather, struck
 from mopflow.release import Release
 from mopflow.site import Site
+from mopflow.system import Stage
 
 if TYPE_CHECKING:
     from mopflow.eye import Reading
 
-LATECOMERS = 50  # rows that may have been written later under an earlier number, by another process (PostgreSQL)
+Picture = tuple[datetime, Mapping[str, Any]]  # of the system, with the moment of it
+LATECOMERS = (
+    50  # rows that may have been written later under an earlier number, by another process (PostgreSQL)
+)
 PAGES = (RECORD_JSON, RECORD_HTML, CONTINUE_HTML, CONTINUE_TXT)
 GROWING = (READINGS, COMMANDS)
 _EXACT = (RECORD_JSON, RECORD_HTML)  # pages of which a changed byte is named by its place
@@ -46,9 +50,7 @@ class Writer:
     All of it raises OSError where the disk, and LedgerUnavailable where the ledger does not do its part.
     """
 
-    def __init__(
-        self, folder: Path, site: Site, ledger: Ledger, campaign: str, strike: Strike
-    ) -> None:
+    def __init__(self, folder: Path, site: Site, ledger: Ledger, campaign: str, strike: Strike) -> None:
         self.folder = folder
         self.reading: Reading | None = None  # the newest, when a run has one
         self._site = site
@@ -75,7 +77,9 @@ class Writer:
         """
         now = datetime.now(UTC)
         self._read_rows()
-        sources = gather(self._ledger, campaign_of(self._ledger, self._site.name, self._campaign), self.folder)
+        sources = gather(
+            self._ledger, campaign_of(self._ledger, self._site.name, self._campaign), self.folder
+        )
         with self._chain().locked() as covered:
             content = self._new(covered)
             if not any(_at_work(one) for one in sources.executors if ending is None or one.id != ending[0]):
@@ -129,7 +133,9 @@ class Writer:
                 "target": self._site.target,
             }
         content["rows"] = [
-            row_document(row, self._strike) for id_, row in sorted(self._rows.items()) if id_ not in covered.rows
+            row_document(row, self._strike)
+            for id_, row in sorted(self._rows.items())
+            if id_ not in covered.rows
         ]
         newest = max(covered.evidence, default=0)
         content["evidence"] = [
@@ -166,7 +172,11 @@ class Writer:
         found = []
         for path in sorted(self.folder.rglob("*")):
             name = path.relative_to(self.folder).as_posix()
-            if path.is_file() and name not in known | own and not name.startswith(tuple(f"{k}/" for k in GROWING)):
+            if (
+                path.is_file()
+                and name not in known | own
+                and not name.startswith(tuple(f"{k}/" for k in GROWING))
+            ):
                 content = path.read_bytes()
                 found.append({"path": name, "sha256": chain.digest(content), "size": len(content)})
         return found
@@ -200,11 +210,8 @@ class Writer:
         now = datetime.now(UTC)
         if self._steps is None:
             self._steps = Steps(self._site)
-        executors = [
-            one for one in self._ledger.executors(self._site.name) if one.campaign == self._campaign
-        ]
+        executors = [one for one in self._ledger.executors(self._site.name) if one.campaign == self._campaign]
         snapshot = self._snapshot()
-        checks = self._ledger.checks(self._site.name)
         left = remaining(
             self._site,
             self._campaign,
@@ -212,22 +219,34 @@ class Writer:
             [self._rows[id_] for id_ in sorted(self._rows)],
             executors,
             snapshot,
-            assess(self._site, checks, now, _releases(snapshot)).missing(),
+            self._missing(snapshot, now),
             self._ledger.holds(self._site.name),
         )
         found = paper.render(left, now)
         return {name: self._bytes(text) for name, text in found.items()}
 
+    def _missing(self, snapshot: Picture | None, now: datetime) -> list[Item]:
+        """Checks of the preparation that clusters wait for which were not begun."""
+        stages = (
+            {c["name"]: c["stage"] for c in snapshot[1].get("clusters", ())} if snapshot is not None else {}
+        )
+        fresh = [
+            c for c in self._site.clusters if stages.get(c.name, Stage.FRESH) in (Stage.FRESH, Stage.FORCED)
+        ]
+        if not fresh:
+            return []
+        checks = self._ledger.checks(self._site.name)
+        return assess(self._site, checks, now, _releases(snapshot)).missing(needed_for(fresh))
+
     def _bytes(self, text: str) -> bytes:
         return self._strike(text).encode("utf-8", "backslashreplace")
 
-    def _snapshot(self) -> tuple[datetime, Mapping[str, Any]] | None:
+    def _snapshot(self) -> Picture | None:
         from mopflow.house import snapshot_document  # the house imports this module
 
         if self.reading is not None:
             return self.reading.snapshot.taken, snapshot_document(self.reading)
         return self._ledger.snapshot(self._site.name)
-
 
 
 def path_of(one: Evidence) -> str:
@@ -298,7 +317,7 @@ def _at_work(one: Executor) -> bool:
     return one.ended is None and is_dead(ProcessMark(one.host, one.pid, one.born)) is not True
 
 
-def _releases(snapshot: tuple[datetime, Mapping[str, Any]] | None) -> dict[str, Release | None]:
+def _releases(snapshot: Picture | None) -> dict[str, Release | None]:
     clusters = snapshot[1].get("clusters", ()) if snapshot is not None else ()
     return {
         s["name"]: Release.parse(s["release"]) if s["release"] else None
