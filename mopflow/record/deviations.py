@@ -16,6 +16,9 @@ _RELEASE = "release-hold "  # of the confirmations
 _CHANGING = ("6.", "7.", "8.", "9.", "10.", "12.")  # chapters that belong into a window
 
 
+QUIET = frozenset({Kind.SKIPPED, Kind.READ_OTHERWISE})
+
+
 @dataclass(slots=True, eq=False)
 class Draft:
     """A deviation without its number, with the turns that it speaks of."""
@@ -35,7 +38,7 @@ def key_of(turn: Turn) -> str:
 
 
 def drafts(site: Site, sources: Sources, turns: Sequence[Turn], until: datetime) -> list[Draft]:
-    """All of them, in the order of time. ``until``: when the record is written."""
+    """All of them, in the order of time, those of `QUIET` last. ``until``: when the record is written."""
     executors = {one.id: one for one in sources.executors}
     found = [
         *_of_turns(site, turns, executors),
@@ -45,7 +48,8 @@ def drafts(site: Site, sources: Sources, turns: Sequence[Turn], until: datetime)
         *_windows(site, turns),
         *_read_otherwise(turns),
     ]
-    return sorted(found, key=lambda draft: draft.at)
+    # what is as the document wants it in the end comes last, so that the others are numbered without gaps
+    return sorted(found, key=lambda draft: (draft.kind in QUIET, draft.at))
 
 
 def numbered(found: Sequence[Draft]) -> list[Deviation]:
@@ -78,7 +82,9 @@ def _of_turns(site: Site, turns: Sequence[Turn], executors: Mapping[str, Executo
             at = next(
                 r.at for r in turn.rows if r.entry.leg == "rollback" and r.entry.event is Event.INTENDED
             )
-            proof = next((r.entry.text for r in turn.rows if r.entry.leg == "traffic"), "")
+            proof = next((r.entry.text for r in turn.rows if r.entry.leg == "traffic"), "").removeprefix(
+                "no: "
+            )
             yield draft(Kind.ROLLBACK, at, "the cluster was rolled back to the old release (R11)", proof)
         if came is Result.UNFINISHED:
             run = executors.get(turn.executor)
@@ -125,11 +131,11 @@ def _holds(
         if hold.kind.value == "question" and (answer is None or answer.choice.value == "go"):
             continue
         rule = f" ({hold.rule})" if hold.rule else ""
-        reason = hold.reason
+        reason = hold.reason.rstrip(".") + "."
         if answer is not None:
-            reason += f" Answered {answer.choice} by {answer.by}: {answer.why}"
+            reason += f" Answered {answer.choice} by {answer.by}: {answer.why or 'without a word'}."
         if hold.closed is not None:
-            reason += f" Closed {hold.closed:%Y-%m-%d %H:%M:%S} UTC: {hold.closed_why}"
+            reason += f" Closed {hold.closed:%H:%M:%S} UTC: {hold.closed_why}"
         else:
             reason += " It is open."
         scope = hold.cluster or WHOLE

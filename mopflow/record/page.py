@@ -11,6 +11,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mopflow.record.deviations import QUIET
 from mopflow.record.model import (
     AlarmSeen,
     Command,
@@ -25,7 +26,6 @@ from mopflow.record.timeline import timeline
 from mopflow.site import Site
 
 SHORT = 400  # characters of a reply that are shown at once
-_QUIET = frozenset({Kind.SKIPPED, Kind.READ_OTHERWISE})
 _GRAVE = frozenset({Kind.HOLD, Kind.UNFINISHED, Kind.UNKEPT})
 
 
@@ -43,14 +43,14 @@ class Transcript:
 def render(site: Site, record: Record) -> str:
     """The page as HTML."""
     runs = {run.id: f"{run.flow} {run.scope}" for run in record.runs}
-    told = [d for d in record.deviations if d.kind not in _QUIET]
+    told = [d for d in record.deviations if d.kind not in QUIET]
     return environment().get_template("record.html.j2").render(
         record=record,
         style=Markup(style()),
         picture=Markup(timeline(site, record)),
         mood=_mood(record, told),
         told=told,
-        quiet=[d for d in record.deviations if d.kind in _QUIET],
+        quiet=[d for d in record.deviations if d.kind in QUIET],
         marks={person.name: person.initials for person in record.people},
         files=list(_files(record)),
         transcript=list(_transcript(record, runs)),

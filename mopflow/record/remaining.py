@@ -52,6 +52,7 @@ class Left:
     do: tuple[str, ...]  # what a person does in our place
     done_when: tuple[str, ...]
     open_legs: tuple[str, ...]  # parts of the row that are not done
+    asked_for: bool  # an act of it was sent, or may have been
     alarms: tuple[int, ...]  # that may stand
     minutes: float
     state: State
@@ -154,7 +155,7 @@ def remaining(
         str, bool
     ] = {}  # by scope: will another server be the active one when it comes to the next row?
     for one in planned:
-        if not journal.open_legs(one) or _never(site, one.step):
+        if not journal.open_legs(one) or _never(site, one.step) or journal.is_barred(one):
             continue
         found.append(_left(site, one, journal, servers, moved.get(one.scope, False)))
         moved[one.scope] = moved.get(one.scope, False) is not _fails_over(one.step.legs)
@@ -214,6 +215,7 @@ class _Journal:
 
     def __init__(self, rows: Sequence[Row], back: bool) -> None:
         self._legs: dict[tuple[str, int, str], dict[str, Row]] = {}
+        self._asked: set[tuple[str, int, str]] = set()
         turned = _turned(rows, back)
         for row in rows:
             entry = row.entry
@@ -221,6 +223,8 @@ class _Journal:
                 continue
             scope = entry.cluster or WHOLE
             if row.id > turned.get(scope, 0):
+                if entry.event in _OPEN:
+                    self._asked.add((entry.procedure, entry.step, scope))
                 self._legs.setdefault((entry.procedure, entry.step, scope), {})[entry.leg] = row
 
     def legs(self, one: _Planned) -> dict[str, Row]:
@@ -233,6 +237,18 @@ class _Journal:
         if whole is not None and whole.entry.event is Event.SKIPPED and len(legs) == 1:
             return []
         return [leg.name for leg in one.step.legs if not _is_done(legs.get(leg.name))]
+
+    def asked_for(self, one: _Planned) -> bool:
+        return (one.step.procedure, one.step.number, one.scope) in self._asked
+
+    def is_barred(self, one: _Planned) -> bool:
+        """10.2/9 and 10 of a cluster that was rolled back (R11): a person decides how it goes on."""
+        if one.step.procedure != "10.2" or one.step.number not in (9, 10):
+            return False
+        back = self._legs.get(("10.2", 7, one.scope), {}).get("rollback")
+        over = self._legs.get(("10.2", 4, one.scope), {}).get("")
+        rolled_back = back is not None and back.entry.event in (Event.VERIFIED, *_OPEN)
+        return rolled_back and (over is None or back is None or over.id < back.id)
 
     def is_begun(self, one: _Planned) -> bool:
         return bool(self.legs(one))
@@ -280,6 +296,7 @@ def _left(
         do=tuple(dict.fromkeys(do)),
         done_when=tuple(_in_our_words(one.step, open_legs)),
         open_legs=tuple(open_legs),
+        asked_for=journal.asked_for(one),
         alarms=tuple(sorted(one.step.alarms.during | one.step.alarms.after)),
         minutes=one.step.minutes,
         state=state,
@@ -356,5 +373,5 @@ def _is_urgent(row: Left) -> bool:
     """Inside of the decision: the failover was asked for, and the traffic is not proven."""
     failover = _FAILOVER_ROWS.get(row.procedure)
     if failover == row.number:
-        return row.state is not State.OPEN
+        return row.asked_for
     return row.key in _DECISION and any(leg != "decision" for leg in row.open_legs)

@@ -12,15 +12,16 @@ from mopflow.record.model import Kind, Record, ServerSpell
 from mopflow.site import Site
 
 WIDTH = 1160.0
-_LEFT, _RIGHT = 148.0, 12.0
-_LANE, _ALARM, _GAP = 15.0, 5.0, 9.0  # height of a server, of its alarms, between two clusters
-_TOP, _BOTTOM = 34.0, 46.0
+_LEFT, _RIGHT = 172.0, 12.0
+_LANE, _ALARM, _GAP = 15.0, 5.0, 15.0  # height of a server, of its alarms, between two clusters
+_TOP, _BOTTOM = 40.0, 30.0
 _BREAK = 26.0  # width of a pause that is left out
 _SHORTEST = 1.2  # an alarm or a hold is at least so wide
 _GLANCE = timedelta(minutes=2)  # two moments nearer than this belong together, however short the night is
 
 _OLD, _NEW, _WORK, _DARK = "#b9c6d6", "#7fb894", "#e8b04b", "#44505c"
 _ALARMS = {"unexpected": "#c0392b", "overstaying": "#d9822b", "expected": "#e3cf7a", "baseline": "#c9c9c9"}
+_HALO = ' stroke="#ffffff" stroke-width="2.5" paint-order="stroke"'  # readable on whatever it falls
 _HOLD, _BACK = "#c0392b", "#8e44ad"
 
 
@@ -160,7 +161,7 @@ def _ticks(drawing: _Drawing, on: Axis, bottom: float) -> None:
         while at <= end:
             x = on.x(at)
             drawing.line(x, _TOP - 6, x, bottom, "#e4e8ec")
-            if x - last_x > 44 and x > left - 1:
+            if x - last_x > 44 and left - 1 < x < WIDTH - 26:
                 drawing.text(
                     x, _TOP - 10, f"{at:%H:%M:%S}" if step.seconds % 60 else f"{at:%H:%M}", 10, "middle"
                 )
@@ -189,7 +190,7 @@ def _servers(drawing: _Drawing, site: Site, record: Record, on: Axis, lanes: dic
     for cluster in site.clusters:
         y = lanes[cluster.server_names[0]]
         height = lanes[cluster.server_names[-1]] + _LANE + _ALARM - y
-        drawing.text(2, y + height / 2 + 3, _cut(cluster.name, 15), 11, more=' font-weight="bold"')
+        drawing.text(2, y + height / 2 + 3, _cut(cluster.name, 18), 11, more=' font-weight="bold"')
         for name in cluster.server_names:
             drawing.text(_LEFT - 6, lanes[name] + 11, _cut(name, 9), 10, "end")
             mine = [spell for spell in record.spells if spell.server == name]
@@ -241,28 +242,25 @@ def _alarms(drawing: _Drawing, record: Record, on: Axis, lanes: dict[str, float]
 
 def _holds(drawing: _Drawing, site: Site, record: Record, on: Axis, lanes: dict[str, float]) -> None:
     """Troubles as a red frame round the cluster's lanes while they stand; questions as a small mark."""
-    for number, hold in enumerate(record.holds):
+    for hold in record.holds:
         top, height = _band(site, hold.scope, lanes)
         x = on.x(hold.opened)
+        said = f"{hold.kind} at {hold.step} on {hold.scope}: {hold.reason}"
         if hold.kind == "question":
-            drawing.text(x, top + 9, "?", 11, "middle", _HOLD, ' font-weight="bold"')
+            drawing.rect(x - 5, top + 2, 10, 11, "#ffffff", said, f' stroke="{_HOLD}"')
+            drawing.text(x, top + 11, "?", 10, "middle", _HOLD, ' font-weight="bold" pointer-events="none"')
             continue
         end = on.x(hold.closed or record.written)
+        frame = f' stroke="{_HOLD}" stroke-width="1.6" stroke-dasharray="4 2" pointer-events="all"'
         drawing.rect(
-            x, top - 3, max(4.0, end - x), height + 4, "none",
-            f"hold at {hold.step} on {hold.scope}: {hold.reason}",
-            f' stroke="{_HOLD}" stroke-width="1.6" stroke-dasharray="4 2"',
-        )  # fmt: skip
-        label = f"hold {hold.step}" + (f" {hold.rule}" if hold.rule else "")
-        right = x > WIDTH - 130
-        drawing.text(
-            x - 3 if right else x + 3,
-            top - 5 - 9 * (number % 2),
-            label,
-            9,
-            "end" if right else "start",
-            _HOLD,
+            x, top - 2, max(4.0, end - x), height + 2, "none", f"hold {said.split(' ', 1)[1]}", frame
         )
+        label = f"hold {hold.step}" + (f" {hold.rule}" if hold.rule else "")
+        right = x > WIDTH - 110
+        drawing.text(
+            min(WIDTH - _RIGHT, max(end, x + 4)) if right else x, top - 4.5, label, 9, "end" if right else "start",
+            _HOLD, _HALO,
+        )  # fmt: skip
 
 
 def _failovers(drawing: _Drawing, site: Site, record: Record, on: Axis, lanes: dict[str, float]) -> None:
@@ -322,8 +320,8 @@ def _legend(drawing: _Drawing, site: Site, y: float) -> None:
         (_OLD, site.source_release.short),
         (_NEW, site.target_release.short),
         (_WORK, "being upgraded"),
-        (_BACK, "being backed out, rolled back"),
-        (_DARK, "thin: active; thick: away"),
+        (_BACK, "backed out, rolled back"),
+        (_DARK, "away"),
         (_ALARMS["expected"], "alarm, expected"),
         (_ALARMS["overstaying"], "overstaying"),
         (_ALARMS["unexpected"], "unexpected"),
@@ -332,7 +330,11 @@ def _legend(drawing: _Drawing, site: Site, y: float) -> None:
     for fill, text in entries:
         drawing.rect(x, y - 8, 11, 9, fill)
         drawing.text(x + 15, y, text, 10)
-        x += 27 + 5.6 * len(text)
+        x += 26 + 5.8 * len(text)
+    drawing.rect(x, y - 8, 11, 2.6, _DARK)
+    drawing.rect(x, y - 5.4, 11, 6.4, _OLD)
+    drawing.text(x + 15, y, "active", 10)
+    x += 52
     drawing.line(x + 3, y - 10, x + 3, y + 2, "#1f2a36", ' stroke-width="2"')
     drawing.text(x + 9, y, "failover", 10)
     x += 62

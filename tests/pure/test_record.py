@@ -32,7 +32,7 @@ from mopflow.record.verify import verify
 from mopflow.record.writer import Writer
 from mopflow.run import carry_out
 from mopflow.secrets import SecretRef, Vault, forms
-from mopflow.site import AcceptedAlarm
+from mopflow.site import AcceptedAlarm, Deadline
 from mopflow.ssh import Reply
 from mopflow.step import Procedure
 from mopflow.system import Alarm, Severity, Stage
@@ -211,7 +211,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_shows_what_the_json_says(nigh
     for deviation in record.deviations:
         assert f'id="d{deviation.number}"' in page
     assert record.chain.head in page
-    assert "admusr@mpe-1a$ uptime" in page and "up 3 days" in page
+    assert "admusr@mpe-1a$ uptime  <b>= 0</b>\nup 3 days</pre>" in page
 
 
 def test_the_timeline_shows_servers_failovers_the_rollback_the_hold_and_alarms(night: Place) -> None:
@@ -378,6 +378,27 @@ def test_a_row_that_was_asked_for_and_not_seen_to_end_says_look_first(place: Pla
     paper = paper_of(place)
     assert ">>> continue here at 10.2 step 3 on mpe-1" in paper
     assert "intended on mpe-1b; its end was not seen: look before you act" in paper
+
+
+def test_a_cluster_that_was_rolled_back_waits_for_the_decision_alone(night: Place) -> None:
+    left = paper_of(night).split("ROWS THAT ARE LEFT")[1]
+    assert "10.2 step 8 on mpe-1" in left
+    assert "10.2 step 9 on mpe-1" not in left and "10.2 step 10 on mpe-1" not in left
+    assert "stands open" not in paper_of(night)
+
+
+def test_a_failover_that_was_never_asked_for_is_not_called_open(place: Place) -> None:
+    with place.house() as house:
+        cluster_run(house, MPE_1, last=3)
+    place.system.boxes["mpe-1b"].sync_broken = True  # R9 keeps it back
+    place.site = place.site.model_copy(
+        update={"pace": place.site.pace.model_copy(update={"failover": Deadline(usual=0.01, late=0.1)})}
+    )
+    with pytest.raises(Held), place.house() as house:
+        carry_out(step("10.2/4"), MPE_1, house)
+    paper = paper_of(place)
+    assert ">>> continue here at 10.2 step 4 on mpe-1" in paper
+    assert "stands open" not in paper
 
 
 def test_a_backout_leaves_a_paper_of_its_own(place: Place) -> None:
