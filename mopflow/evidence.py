@@ -19,6 +19,10 @@ from mopflow.errors import LedgerUnavailable
 from mopflow.ledger import Ledger
 
 Strike = Callable[[str], str]
+ROOM = (
+    64 << 20
+)  # bytes that must be free before an act: pictures, exports and the rows of the ledger beside them
+PROBE = 1 << 20  # bytes that are written and taken away again: a quota shows in no count of free blocks
 
 
 class EvidenceStore:
@@ -66,6 +70,31 @@ class EvidenceStore:
             raise _not_kept(path, error) from None
         self._enter(procedure, step, cluster, kind, path, content)
         return path
+
+    def require_room(self) -> None:
+        """Before an act: can what it will show be kept? Raises LedgerUnavailable when there is too little room.
+
+        More is asked for than one act needs: a failover is followed by a re-apply and a proof that nothing may stop.
+        """
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            probe = self._root / f".room-{os.getpid()}-{threading.get_ident()}"
+            try:
+                with probe.open("wb") as file:
+                    file.write(bytes(PROBE))
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                probe.unlink(missing_ok=True)
+            disk = os.statvfs(self._root)
+        except OSError as error:
+            raise _not_kept(self._root, error) from None
+        free = disk.f_bavail * disk.f_frsize
+        if free < ROOM:
+            raise LedgerUnavailable(
+                f"evidence cannot be kept in {self._root}: {free >> 20} MiB are free, an act wants {ROOM >> 20}; make "
+                "room, then start again"
+            )
 
     def shots(self, procedure: str, step: int, cluster: str | None) -> EvidenceShots:
         """Where one act leaves its pictures."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mopflow.console.opening import Door
     from mopflow.console.pmac_protocol import Pmac
     from mopflow.here import Here, Scope
+    from mopflow.record.recorder import Recorder
 
 
 Meter = Callable[[str, float, str], None]  # what, percent, words
@@ -122,22 +123,30 @@ class House:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     acts: int = 0  # acts that this run sent to the system
     meter: Meter | None = None  # told how far a long act is
+    recorder: Recorder | None = None
 
     @contextmanager
     def at_work(self, step: Step, scope: Scope) -> Iterator[Line]:
         from mopflow.errors import Held, MopflowError
 
         line = Line(self, step, scope)
-        try:
-            yield line
-        except Held as held:
-            line.held(held.reason)
-            raise
-        except LedgerUnavailable:
-            raise
-        except MopflowError as error:
-            line.failed(self.vault.strike(str(error)))
-            raise
+        with self.recorder.at_work(step, scope) if self.recorder is not None else nullcontext():
+            try:
+                yield line
+            except Held as held:
+                line.held(held.reason)
+                raise
+            except LedgerUnavailable:
+                raise
+            except MopflowError as error:
+                line.failed(self.vault.strike(str(error)))
+                raise
+
+    def require_room(self) -> None:
+        """Before an act: can what it will show be kept? Raises LedgerUnavailable."""
+        self.evidence.require_room()
+        if self.recorder is not None:
+            self.recorder.require()
 
     def acting_console(self, kind: AutonomyKind) -> Console:
         """Who does the act: we, or a person whom we ask and check (autonomy observe)."""
@@ -228,6 +237,32 @@ class _BoardFeed:
         self._ledger.put_snapshot(self._site, self._campaign, document)
 
 
+@contextmanager
+def _recording(
+    root: Path, site: Site, ledger: Ledger, campaign: str, executor: str, vault: Vault, notices: Notices
+) -> Iterator[Recorder]:
+    """The record of a run, with its pages at the end; people are told the hash that they can compare it with."""
+    from mopflow.errors import Held
+    from mopflow.record.recorder import Recorder  # it knows the tables, and some of those know the house
+
+    recorder = Recorder(root, site, ledger, campaign, executor, vault.strike)
+    how = "error"
+    try:
+        yield recorder
+        how = "done"
+    except Held:
+        how = "held"
+        raise
+    finally:
+        head = recorder.close(how)
+        if head is None:
+            notices.tell(f"{site.name}: the record could not be written", f"to {recorder.folder}")
+        else:
+            notices.tell(
+                f"{site.name}: the record", f"{recorder.folder}, campaign {campaign}\nchain head {head}"
+            )
+
+
 def _pmac_door(site: Site, vault: Vault, base: Path) -> Door[Pmac]:
     from mopflow.console.opening import Door, open_pmac  # brings the browser with it
 
@@ -276,11 +311,15 @@ def open_house(
         urls = [vault.get(ref) for ref in site.notifications.urls]
         notices = Notices(urls, ledger, site.name, campaign, vault.strike)
         stack.callback(notices.close, 10)
+        recorder = stack.enter_context(
+            _recording(evidence_root, site, ledger, campaign, executor, vault, notices)
+        )
         servers = Servers(
             site,
             vault,
             base,
             user_of=lambda server: login_user(site, ledger, server),
+            record=recorder.command,
             secrets_of=secrets_of(site, ledger),
         )
         stack.callback(servers.close)
@@ -293,9 +332,13 @@ def open_house(
             ca = None if site.console.ca is None else base / site.console.ca
             url = f"https://{site.cmp.primary.vip}"
             ossi = Ossi(url, site.ossi.user, vault.get(site.ossi.password), ca)
-        eye = stack.enter_context(
-            Eye(site, console, _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every)))
-        )
+        feed = _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every))
+
+        def look(reading: Reading) -> None:
+            recorder.seen(reading)
+            feed(reading)
+
+        eye = stack.enter_context(Eye(site, console, look))
         yield House(
             site=site,
             site_path=site_path,
@@ -312,4 +355,5 @@ def open_house(
             slots=slots,
             eye=eye,
             pmac=pmac,
+            recorder=recorder,
         )

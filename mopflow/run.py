@@ -145,7 +145,7 @@ class _Leg:
                 continue
             move, why, objections = self._decide(goal)
             if self.glance and move is not Move.ACT:
-                self.here.record(Event.OBSERVED, goal.evidence)
+                self.here.record(Event.OBSERVED, goal.evidence, data={"not_yet": True})
                 return Result(Outcome.NOT_YET, goal.evidence)
             match move:
                 case Move.ACT:
@@ -336,6 +336,10 @@ class _Leg:
         """Write the intention and act. False: what belongs into the intention could not be read, nothing was done."""
         here, leg = self.here, self.leg
         assert leg.act is not None
+        if (
+            not here.step.after_harbour
+        ):  # a decision that was begun is ended as long as its rows can be written
+            here.house.require_room()
         try:
             mark = dict(leg.mark(here)) if leg.mark is not None else {}
         except FINAL as refused:

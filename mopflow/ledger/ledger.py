@@ -238,9 +238,11 @@ class Ledger:
         step: int | None = None,
         cluster: str | None = None,
         events: Iterable[Event] | None = None,
+        after: int = 0,
     ) -> list[Row]:
-        """The journal, oldest first. A filter that is None does not filter."""
+        """The journal, oldest first. A filter that is None does not filter. ``after``: rows with a higher id only."""
         query = select(JournalModel).where(*_journal(site, campaign, procedure, step, cluster, events))
+        query = query.where(JournalModel.id > after)
         with self._reading() as session:
             return [_row(found) for found in session.scalars(query.order_by(JournalModel.id))]
 
@@ -406,6 +408,11 @@ class Ledger:
         found = self._all(query, StopRequest)
         return found[0] if found else None
 
+    def stops(self, site: str) -> list[StopRequest]:
+        """Every request to stop on this site, oldest first."""
+        query = select(StopModel).where(StopModel.site == site).order_by(StopModel.id)
+        return self._all(query, StopRequest)
+
     # leases
 
     def add_lease(self, lease: Lease) -> None:
@@ -512,10 +519,10 @@ class Ledger:
             session.refresh(new)
             return _record(Evidence, new)
 
-    def evidence(self, campaign: str) -> list[Evidence]:
-        """The evidence of a campaign, oldest first."""
-        query = select(EvidenceModel).where(EvidenceModel.campaign == campaign).order_by(EvidenceModel.id)
-        return self._all(query, Evidence)
+    def evidence(self, campaign: str, *, after: int = 0) -> list[Evidence]:
+        """The evidence of a campaign, oldest first. ``after``: what was entered under a higher id only."""
+        query = select(EvidenceModel).where(EvidenceModel.campaign == campaign, EvidenceModel.id > after)
+        return self._all(query.order_by(EvidenceModel.id), Evidence)
 
     def add_notice(
         self,
@@ -575,6 +582,12 @@ class Ledger:
         found = self._all(query, CheckResult)
         return [replace(one, outcome=CheckOutcome(one.outcome)) for one in found]
 
+    def all_checks(self, site: str) -> list[CheckResult]:
+        """Every result that the preparation ever had on this site, oldest first."""
+        query = select(CheckResultModel).where(CheckResultModel.site == site).order_by(CheckResultModel.id)
+        found = self._all(query, CheckResult)
+        return [replace(one, outcome=CheckOutcome(one.outcome)) for one in found]
+
     def confirm(self, site: str, item: str, by: str, text: str, source: str) -> None:
         """Append what a person confirms."""
         with self._writing() as session:
@@ -590,6 +603,11 @@ class Ledger:
         )
         found = self._all(query, Confirmation)
         return found[0] if found else None
+
+    def confirmations(self, site: str) -> list[Confirmation]:
+        """Everything that was ever confirmed on this site, oldest first."""
+        query = select(ConfirmationModel).where(ConfirmationModel.site == site)
+        return self._all(query.order_by(ConfirmationModel.id), Confirmation)
 
     # beneath
 

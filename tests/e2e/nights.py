@@ -169,6 +169,11 @@ class Night:
             if f"{row.entry.procedure}/{row.entry.step}" == key and cluster in (None, row.entry.cluster)
         ]
 
+    def record(self) -> Path:
+        """The folder of the record of the newest campaign."""
+        with self.ledger() as ledger:
+            return self.folder / self.site.evidence / ledger.campaigns(self.site.name)[-1].id
+
     def holds(self) -> dict[str, str]:
         """Rule of each open hold, by what is held."""
         with self.ledger() as ledger:

@@ -12,6 +12,8 @@ from nights import LAB_SITE, SMALL, SMALL_SITE, begin, rehearsed
 
 from cli.prefect_server import PrefectServer
 from mopflow.ledger import Event
+from mopflow.record.model import Record
+from mopflow.record.verify import verify
 
 # the limit is for a hang: two nights at a time on two cores take their time
 pytestmark = [pytest.mark.e2e, pytest.mark.twin, pytest.mark.browser, pytest.mark.timeout(900)]
@@ -45,6 +47,16 @@ def test_a_whole_night(folder: Path) -> None:
             e for e in night.entries("10.2/7", clusters[0]) if "seconds_without_traffic_at_most" in e.data
         ]
         assert proof and proof[-1].data["seconds_without_traffic_at_most"] > 0
+
+        verdict = verify(night.record())
+        assert verdict.sound, verdict.flaws
+        record = Record.model_validate_json((night.record() / "record.json").read_text())
+        assert "5 of 5 clusters run 12.1.2; no hold is open" in record.outcome
+        assert len(record.spells) > 0 and sum(len(turn.commands) for _, turn in record.iterations) > 0
+        assert "Nothing is left." in (night.record() / "continue.txt").read_text()
+        with night.ledger() as ledger:
+            told = [n for n in ledger.notices(night.site.name) if n.subject.endswith("the record")]
+        assert len(told) == len(record.runs)
 
         acts = len(night.events("action_started"))
         # the flows again, with a new, empty ledger
