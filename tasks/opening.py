@@ -20,7 +20,7 @@ from mopflow.secrets import Vault
 from mopflow.site import Autonomy, Site
 from tasks.context import at_hand, at_home, strike_with
 from tasks.logs import struck_logs
-from tasks.meters import Meters
+from tasks.showing import shown
 from tasks.slots import PrefectSlots
 from tasks.succession import succeed
 
@@ -104,18 +104,20 @@ def open_run(
         try:
             with PrefectSlots(site.name, ledger, executor.id, poll=min(1.0, site.pace.every)) as slots:
                 succeed(ledger, slots, executor, clusters(site), lambda scope: clusters_of(site, scope))
-                with open_house(
-                    site,
-                    path,
-                    vault=vault,
-                    ledger=ledger,
-                    campaign=number,
-                    executor=executor.id,
-                    slots=slots,
-                    make_console=open_console,
-                    make_operator=open_operator,
-                ) as house:
-                    house.meter = Meters()
+                with (
+                    open_house(
+                        site,
+                        path,
+                        vault=vault,
+                        ledger=ledger,
+                        campaign=number,
+                        executor=executor.id,
+                        slots=slots,
+                        make_console=open_console,
+                        make_operator=open_operator,
+                    ) as house,
+                    shown(house, scope, run),
+                ):
                     house.notices.tell(f"{site.name}: {flow} {scope} begins", f"campaign {number}")
                     try:
                         mine = holds_of(site) if holds_of is not None else {*clusters(site), scope}

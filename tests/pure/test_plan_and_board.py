@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.board import Changes, as_document, render
+from cli.board import render
+from cli.board_document import as_document
+from cli.board_lines import Changes
 from mopflow.board import Board, Timeliness, build
 from mopflow.errors import BadInput
 from mopflow.ledger import BoardLine, Hold
