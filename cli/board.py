@@ -89,6 +89,8 @@ def _hold(hold: Hold, board: Board, detail: Detail) -> Iterator[RenderableType]:
     yield _hanging(hold.reason, indent=2)
     if detail is not Detail.TIGHT:
         yield _hanging(f"to do: {hold.remedy}", indent=2)
+        for said in words.answering(hold, board):
+            yield _hanging(said, "bold" if said.startswith("type") else "", indent=2)
 
 
 # clusters and servers

@@ -26,8 +26,11 @@ EVERY = 0.5  # seconds between two looks
 class Source:
     """Where boards come from: a ledger that may not be there yet, or be away for a while."""
 
-    def __init__(self, site: Site, door: Callable[[], AbstractContextManager[Ledger | None]]) -> None:
+    def __init__(
+        self, site: Site, site_path: Path, door: Callable[[], AbstractContextManager[Ledger | None]]
+    ) -> None:
         self._site = site
+        self._path = site_path
         self._door = door
         self._stack = ExitStack()
         self._ledger: Ledger | None = None
@@ -45,7 +48,7 @@ class Source:
             if self._ledger is None:
                 self.why = "nothing was done on this site yet: there is no ledger"
                 return None
-            board = read(self._site, self._ledger, datetime.now(UTC))
+            board = read(self._site, self._path, self._ledger, datetime.now(UTC))
         except LedgerUnavailable as away:
             self.why = str(away)
             self.close()
@@ -97,7 +100,7 @@ class Watch:
     """The board beside a process that works, until it ends."""
 
     def __init__(self, site: Site, ledger: Path, console: Console) -> None:
-        self._source = Source(site, lambda: _existing(ledger))
+        self._source = Source(site, ledger.with_name("site.yaml"), lambda: _existing(ledger))
         self._screen = Screen(console, leave=False)
 
     def __enter__(self) -> Self:
@@ -121,5 +124,3 @@ class Watch:
 
 def _existing(path: Path) -> AbstractContextManager[Ledger | None]:
     return Ledger.open(f"sqlite:///{path}") if path.exists() else nullcontext(None)
-        Ledger.open(f"sqlite:///{path}") if path.exists() else ExitStack()
-    )  # an empty stack enters as itself

@@ -57,6 +57,13 @@ def rehearse(
         Afterwards | None,
         typer.Option("--then", metavar="COMMAND", help="back-out: afterwards back everything out again."),
     ] = None,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive",
+            help="Ask what a real site would be asked; the run waits for answers (mopflow holds, Prefect UI).",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Prepare, upgrade and check a whole system on the twin: CMP clusters, then one segment after another."""
@@ -73,4 +80,5 @@ def rehearse(
         only_prepare=only is not None,
         source=source,
         back_out=then is not None,
+        interactive=interactive,
     ).run()

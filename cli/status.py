@@ -36,7 +36,7 @@ def look_at(site_path: Path, as_json: bool) -> int:
         live = _from_console(site, base)
     except MopflowError as error:
         why = output.explain(error)
-    board, kept = _with_ledger(site, base, live)
+    board, kept = _with_ledger(site, site_path, live)
     output.answer(as_json, {**as_document(board), "live": not why, "why_not": why or None}, _shown(board))
     if why:
         age = (
@@ -70,13 +70,13 @@ def _from_console(site: Site, base: Path) -> Picture:
         console.close()
 
 
-def _with_ledger(site: Site, base: Path, live: Picture | None) -> tuple[Board, Picture | None]:
+def _with_ledger(site: Site, site_path: Path, live: Picture | None) -> tuple[Board, Picture | None]:
     """The board, and the last picture that the ledger has."""
     now = datetime.now(UTC)
-    with existing_ledger(site, base) as ledger:
+    with existing_ledger(site, site_path.resolve().parent) as ledger:
         if ledger is None:
             return build(site, [], live, [], now), None
-        return read(site, ledger, now, picture=live), ledger.snapshot(site.name)
+        return read(site, site_path, ledger, now, picture=live), ledger.snapshot(site.name)
 
 
 def _from_block(name: str) -> SecretStr:

@@ -34,7 +34,7 @@ def watch(
         raise BadInput("--json gives one document; add --once")
     read = load(site)
     base = site.resolve().parent
-    source = Source(read, lambda: existing_ledger(read, base))
+    source = Source(read, site, lambda: existing_ledger(read, base))
     try:
         if once:
             return _once(source, as_json)

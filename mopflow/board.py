@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from mopflow.alarms import CATALOGUE, JUST_SEEN, Standing
-from mopflow.ledger.records import BoardLine, Hold, StopRequest
+from mopflow.ledger.records import BoardLine, Hold, HoldAnswer, StopRequest
 from mopflow.readiness import window_of
 from mopflow.site import Site, Window
 from mopflow.system import Doing, Stage
@@ -169,6 +169,8 @@ class Board:
     loose_alarms: tuple[AlarmMark, ...]  # of sources that the site file does not have
     absent: tuple[AbsentAlarm, ...]
     holds: tuple[Hold, ...]
+    file: str = "SITE"  # the site file, for the commands that a person types
+    answers: tuple[HoldAnswer, ...] = ()  # to open holds: the run has not taken them yet
     campaign: str | None = None
     runs: tuple[Run, ...] = ()
     stop: Stop | None = None
@@ -179,6 +181,10 @@ class Board:
     def at_work(self) -> bool:
         """Is there a run that is not known to be dead?"""
         return any(run.alive is not False for run in self.runs)
+
+    def answer(self, hold: Hold) -> HoldAnswer | None:
+        """What was answered to an open hold and not taken yet."""
+        return next((one for one in self.answers if one.hold == hold.id), None)
 
     @property
     def alarms(self) -> tuple[AlarmMark, ...]:
@@ -198,6 +204,8 @@ def build(
     holds: Iterable[Hold],
     now: datetime,
     *,
+    file: str = "SITE",
+    answers: Iterable[HoldAnswer] = (),
     campaign: str | None = None,
     runs: Iterable[Run] = (),
     stop: Stop | None = None,
@@ -238,6 +246,8 @@ def build(
         loose_alarms=tuple(alarm for alarm in alarms if alarm.source not in known),
         absent=tuple(_absent(item) for item in document.get("absent", ())),
         holds=tuple(holds),
+        file=file,
+        answers=tuple(answers),
         campaign=campaign,
         runs=tuple(runs),
         stop=stop,

@@ -188,6 +188,8 @@ def _hold_lines(board: Board) -> Iterator[str]:
         yield f"Open since {words.clock(hold.opened, exact=board.exact)} UTC. {cell(hold.reason)}"
         yield ""
         yield f"To do: {cell(hold.remedy)}"
+        for said in words.answering(hold, board):
+            yield from ["", cell(said)]
 
 
 def _hold_title(hold: Hold) -> str:

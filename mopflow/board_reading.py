@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from mopflow.board import Board, Run, build
+from mopflow.board import Board, Run, Stop, build
 from mopflow.ledger import Event, Executor, Ledger
 from mopflow.processes import ProcessMark, is_dead
 from mopflow.site import Site
+from mopflow.stops import STOP
 
 REHEARSED = ("4.4", 0)  # procedure and step under which a run notes whether its plan was rehearsed
 
 
 def read(
-    site: Site, ledger: Ledger, now: datetime, *, picture: tuple[datetime, Mapping[str, Any]] | None = None
+    site: Site,
+    site_path: Path,
+    ledger: Ledger,
+    now: datetime,
+    *,
+    picture: tuple[datetime, Mapping[str, Any]] | None = None,
 ) -> Board:
     """The board at ``now`` (UTC). ``picture``: a newer one of the system than the ledger's.
 
@@ -24,14 +32,20 @@ def read(
     name = site.name
     campaigns = ledger.campaigns(name)
     campaign = campaigns[-1].id if campaigns else None
-    running = ledger.executors(name, running_only=True)
+    executors = ledger.executors(name)
+    running = [one for one in executors if one.ended is None]
+    holds = ledger.holds(name)
+    given = (ledger.answer_to(hold.id) for hold in holds)
     return build(
         site,
         ledger.board(name, campaign),
         picture if picture is not None else ledger.snapshot(name),
-        ledger.holds(name),
+        holds,
         now,
+        file=shlex.quote(str(site_path)),
+        answers=[answer for answer in given if answer is not None],
         campaign=campaign,
+        stop=_stop(ledger, name, running or executors[-1:]),
         runs=[_run(one) for one in running],
         rehearsed=_rehearsed(ledger, name, running),
     )
@@ -46,6 +60,19 @@ def _run(executor: Executor) -> Run:
         host=executor.host,
         pid=executor.pid,
         alive=None if dead is None else not dead,
+    )
+
+
+def _stop(ledger: Ledger, site: str, runs: Sequence[Executor]) -> Stop | None:
+    """The request that these runs have to obey, and the steps at which it took effect."""
+    if not runs:
+        return None
+    request = ledger.stop_asked(site, min(one.begun for one in runs))
+    if request is None:
+        return None
+    stopped = [h for h in ledger.holds(site, open_only=False) if h.rule == STOP and h.opened >= request.at]
+    return Stop(
+        request, tuple(f"{hold.cluster or 'the run'} at {hold.procedure}/{hold.step}" for hold in stopped)
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from mopflow import answers, stops
 from mopflow.board import AbsentAlarm, AlarmMark, Board, ClusterRow, Run, Timeliness, Work
 from mopflow.ledger.records import Hold, HoldKind
 from mopflow.site import Window
@@ -99,17 +100,26 @@ def host(run: Run) -> str:
 
 
 def stop(board: Board) -> list[str]:
-    """That a stop was asked, and where it took effect."""
+    """That a stop was asked, and at which steps it took effect."""
     if board.stop is None:
         return []
-    asked = board.stop.request
-    where = "before the next act" if asked.now else "at the next harbour"
-    why = f": {asked.why}" if asked.why else ""
-    said = f"STOP {where} asked at {clock(asked.at, exact=board.exact)} by {asked.by}{why}"
-    return [said, *(board.stop.effects or ("it has not taken effect yet",))]
+    asked = f"STOP: {stops.said(board.stop.request)}"
+    if board.stop.effects:
+        return [asked, f"it took effect: {'; '.join(board.stop.effects)}"]
+    return [asked, "it has not taken effect yet" if board.at_work else "no run is at work any more"]
+
+
+def answering(hold: Hold, board: Board) -> list[str]:
+    """What a person does about a hold: the answer that is on its way, else what can be typed."""
+    given = board.answer(hold)
+    if given is not None:
+        return [f"answered {given.choice} by {given.by}: the run takes it at its next look"]
+    choices = ", ".join(f"{choice} ({answers.MEANINGS[choice]})" for choice in hold.choices)
+    return [f"choices: {choices}", f"type: {answers.command(hold, board.file)}"]
 
 
 def hold_title(hold: Hold, board: Board) -> str:
+    """Which hold, where, and since when."""
     word = "QUESTION" if hold.kind is HoldKind.QUESTION else "HOLD"
     rule = f" ({hold.rule})" if hold.rule else ""
     since = f"open since {clock(hold.opened, exact=board.exact)} ({span(board.now - hold.opened)})"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mopflow import released, support_pack
+from mopflow import answers, questions, released, support_pack
 from mopflow.contact import place_of
 from mopflow.errors import Held, MopflowError
-from mopflow.ledger import Event, Hold
+from mopflow.ledger import Event, Hold, HoldKind
 from mopflow.rules import FOLLOWS, troubles
 from mopflow.step import Refusal
 from mopflow.system import Stage
-from mopflow.turning import goes_back
 
 if TYPE_CHECKING:
     from mopflow.eye import Reading
@@ -92,6 +92,9 @@ REMEDIES = {
     "media": "bring the images of the Upgrade Kit with their md5sum.out into media_dir and correct the MD5 in the site "
     "file where that is wrong, then start this command again.",
     "confirm": "see that it is so, type the command with your name, then start this command again.",
+    questions.APPROVE: "see that the system is as you want it, then answer. Where no run waits for the answer, start this "
+    "command again after it.",
+    "stop": "start this command again: it goes on where it was.",
     "console": "see that the site file names the VIP of the right system, then start this command again.",
     "kpis": "find out why the cluster carries no traffic; when it does, or its page says why not, start this command "
     "again.",
@@ -123,6 +126,7 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
     house = here.house
     remedy = remedy_for(refusal.rule)
     reason = house.vault.strike(refusal.reason)
+    question = questions.of(here, refusal)
     row = house.ledger.open_hold(
         site=house.site.name,
         campaign=house.campaign,
@@ -133,7 +137,14 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
         reason=reason,
         remedy=remedy,
         seen={"evidence": house.vault.strike(seen), released.TROUBLES: _trouble_seen(here)},
+        kind=question.kind,
+        choices=question.choices,
+        typed=question.typed,
+        asked=question.asked,
     )
+    if question.kind is HoldKind.QUESTION:
+        remedy = f"{remedy} Type: {answers.command(row, shlex.quote(str(house.site_path)))}"
+        house.ledger.instruct(row.id, remedy)
     here.record(Event.HELD, str(refusal) if refusal.rule else refusal.reason, data={"hold": row.id})
     house.finish_shots(here)
     if place_of(refusal.rule, here.step.procedure, here.step.number) is not None:
@@ -185,13 +196,6 @@ def stopping(house: House, *, back: bool = False) -> list[Hold]:
         for row in found
         if row.rule in STOPPING or ((row.procedure, row.step) in IN_THE_FAILOVER and row.rule != FOLLOWS)
     ]
-
-
-def stop_if_stopped(here: Here) -> None:
-    """Raises Held when another cluster stopped: nothing new is begun until a person has answered (R8)."""
-    for row in stopping(here.house, back=goes_back(here.step.procedure)):
-        if row.cluster != str(here.scope):
-            hold(here, Refusal(FOLLOWS, f"{row.cluster} stopped at {row.procedure}/{row.step}: {row.reason}"))
 
 
 def reconsider(house: House, reading: Reading, mine: Collection[str | None]) -> list[Hold]:

@@ -112,7 +112,9 @@ def shown(house: House, scope: str, flow_run: str | None) -> Iterator[None]:
     if flow_run is None:
         yield
         return
-    showing = Showing(lambda: read(house.site, house.ledger, datetime.now(UTC)), scope, house.vault.strike)
+    showing = Showing(
+        lambda: read(house.site, house.site_path, house.ledger, datetime.now(UTC)), scope, house.vault.strike
+    )
     house.meter = showing.meter
     over = threading.Event()
     # the context is copied so that log lines find the flow run that they belong to
