@@ -114,8 +114,7 @@ def answering(hold: Hold, board: Board) -> list[str]:
     given = board.answer(hold)
     if given is not None:
         return [f"answered {given.choice} by {given.by}: the run takes it at its next look"]
-    choices = ", ".join(f"{choice} ({answers.MEANINGS[choice]})" for choice in hold.choices)
-    return [f"choices: {choices}", f"type: {answers.command(hold, board.file)}"]
+    return [f"choices: {' or '.join(hold.choices)}", f"type: {answers.command(hold, board.file)}"]
 
 
 def hold_title(hold: Hold, board: Board) -> str:
