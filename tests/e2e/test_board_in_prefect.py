@@ -34,7 +34,7 @@ from tasks.showing import shown
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("in_prefect")]
 
 LAB = Path(__file__).parents[2] / "deployments" / "lab.yaml"
-SECRET = "tr0ub4dor"  # noqa: S105
+SECRET = "tr0ub4dor"
 PATIENCE = 60.0  # seconds
 
 
@@ -120,9 +120,11 @@ def test_the_artifacts_of_a_run_are_kept_current(house: House) -> None:
             assert house.meter is not None
             house.meter("4.6.3.1/1 mpe-2a", 12.0, f"cmp.iso: 12 % {SECRET}")
             later = until(
-                lambda a: a["progress-lab-mpe-1b"].data == 70
-                and "mpe-1b is Zombie" in str(a["holds-lab-segment-1"].data)
-                and "progress-lab-4-6-3-1-1-mpe-2a" in a
+                lambda a: (
+                    a["progress-lab-mpe-1b"].data == 70
+                    and "mpe-1b is Zombie" in str(a["holds-lab-segment-1"].data)
+                    and "progress-lab-4-6-3-1-1-mpe-2a" in a
+                )
             )
             assert {key: later[key].id for key in first} == {key: one.id for key, one in first.items()}
             house.see(100, "succeeded", "Completed successfully")
@@ -199,7 +201,9 @@ def test_a_server_that_is_away_costs_the_picture_and_not_the_work(
     caplog.set_level(logging.INFO, logger="mopflow.showing")
 
     def told(word: str) -> int:
-        return sum(word in record.getMessage() for record in caplog.records if record.name == "mopflow.showing")
+        return sum(
+            word in record.getMessage() for record in caplog.records if record.name == "mopflow.showing"
+        )
 
     @flow(name="show-board-away")
     def run() -> None:
