@@ -23,6 +23,7 @@ from cli import (
     rehearse,
     support_pack,
     upgrade,
+    watch,
 )
 from mopflow.errors import MopflowError
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 _INTERRUPTED = 130  # what typer makes of a Ctrl-C
 
 look.add_to(app)
+watch.add_to(app)
 prepare.add_to(app)
 upgrade.add_to(app)
 post_check.add_to(app)

@@ -212,6 +212,7 @@ def snapshot_document(reading: Reading) -> dict[str, Any]:
             }
             for item in reading.judged
         ],
+        "absent": [{"number": number, "cluster": cluster} for number, cluster in reading.absent],
     }
 
 

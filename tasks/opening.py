@@ -21,7 +21,7 @@ from mopflow.site import Site
 from tasks.asking import PrefectAsker
 from tasks.context import at_hand, at_home, strike_with
 from tasks.logs import struck_logs
-from tasks.meters import Meters
+from tasks.showing import shown
 from tasks.slots import PrefectSlots
 from tasks.succession import succeed
 
@@ -86,18 +86,20 @@ def open_run(
         try:
             with PrefectSlots(site.name, ledger, executor.id, poll=min(1.0, site.pace.every)) as slots:
                 succeed(ledger, slots, executor, clusters(site), lambda scope: clusters_of(site, scope))
-                with open_house(
-                    site,
-                    path,
-                    vault=vault,
-                    ledger=ledger,
-                    campaign=number,
-                    executor=executor.id,
-                    slots=slots,
-                    make_console=open_console,
-                    make_operator=open_operator,
-                ) as house:
-                    house.meter = Meters()
+                with (
+                    open_house(
+                        site,
+                        path,
+                        vault=vault,
+                        ledger=ledger,
+                        campaign=number,
+                        executor=executor.id,
+                        slots=slots,
+                        make_console=open_console,
+                        make_operator=open_operator,
+                    ) as house,
+                    shown(house, scope, run),
+                ):
                     if site.waits_for_people:
                         house.asker = PrefectAsker(
                             ledger,
