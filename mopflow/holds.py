@@ -11,6 +11,7 @@ from mopflow import released, support_pack
 from mopflow.contact import place_of
 from mopflow.errors import Held, MopflowError
 from mopflow.ledger import Event, Hold
+from mopflow.messages import Kind
 from mopflow.rules import FOLLOWS, troubles
 from mopflow.step import Refusal
 from mopflow.system import Stage
@@ -139,8 +140,11 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
     if place_of(refusal.rule, here.step.procedure, here.step.number) is not None:
         remedy = f"{remedy} {_support_pack(here, row)}"
     house.notices.tell(
-        f"HOLD {here.scope} at {here.step.key}",
-        f"{house.site.name}: {here.step.key} {here.step.title}, {here.scope}\n{reason}\nTo do: {remedy}",
+        Kind.HOLD,
+        f"{here.scope} at {here.step.key}",
+        f"{here.step.key} {here.step.title}, {here.scope}: {reason} [hold {row.id}]",
+        remedy,
+        holds=[row.id],
     )
     raise Held(row.id, f"{here.step.key} {here.scope}", reason, remedy)
 
