@@ -11,7 +11,19 @@ from typing import Any
 import typer
 from typer import _click as click_of_typer
 
-from cli import back_out, lab, look, notices, output, post_check, prepare, rehearse, support_pack, upgrade
+from cli import (
+    back_out,
+    lab,
+    look,
+    notices,
+    output,
+    people,
+    post_check,
+    prepare,
+    rehearse,
+    support_pack,
+    upgrade,
+)
 from mopflow.errors import MopflowError
 
 app = typer.Typer(
@@ -31,6 +43,7 @@ upgrade.add_to(app)
 post_check.add_to(app)
 notices.add_to(app)
 support_pack.add_to(app)
+people.add_to(app)
 back_out.add_to(app)
 rehearse.add_to(app)
 lab.add_to(app)

@@ -26,7 +26,7 @@ from mopflow.ledger import Hold, Ledger
 from mopflow.procedures.table import cmp_procedures
 from mopflow.readiness import Readiness
 from mopflow.release import Release, upgrade_path
-from mopflow.site import Autonomy, Site
+from mopflow.site import Autonomy, AutonomyRules, HoldRules, Site
 from mopflow.site_file import load
 
 LAB_SITE = Path(__file__).parents[1] / "deployments" / "lab.yaml"
@@ -67,6 +67,7 @@ class Rehearsal:
         source: str | None = None,
         back_out: bool = False,
         tell: Sequence[str] = (),
+        interactive: bool = False,
     ) -> None:
         self._site_path = site or LAB_SITE
         self._seed = seed
@@ -79,6 +80,7 @@ class Rehearsal:
         self._source = source
         self._back_out = back_out
         self._tell = tuple(tell)
+        self._interactive = interactive
         self._console: Console = output.for_people(as_json)
         self._prefect = PrefectServer()
         self._ran: list[Ran] = []
@@ -89,7 +91,10 @@ class Rehearsal:
         site = load(self._site_path)
         if self._source is not None:
             site = begin_on(site, self._source)
-        _works_alone(site, self._site_path, self._back_out)
+        if self._interactive:
+            site = asks(site)
+        else:
+            _works_alone(site, self._site_path, self._back_out)
         cmp_procedures(site.source_release)  # refuses what no table is there for
         need_set(self._tell, "--tell")
         run = RunDir.create(self._out)
@@ -116,6 +121,11 @@ class Rehearsal:
         twin.passwords.write(run.secrets_env, self._prefect.environment())
         self._note_pids(run, twin)
         self._say(f"the twin of {twin.site.name} is up, {self._speed:g} times faster than real time")
+        if self._interactive:
+            self._say(
+                f"it will ask. Answer in the Prefect UI (the paused run, Resume), or in another terminal: "
+                f"mopflow holds {run.site_yaml}; mopflow answer {run.site_yaml} ID"
+            )
 
     def _carry_out(self, run: RunDir, twin: Twin, site: Site) -> int:
         """The commands a person would type, in order, until one does not end well."""
@@ -303,6 +313,12 @@ def begin_on(site: Site, source: str) -> Site:
     if why is not None:
         raise BadInput(f"--from {source}: {why}; name one of {', '.join(SOURCES)}")
     return site.model_copy(update={"source": full})
+
+
+def asks(site: Site) -> Site:
+    """The same site, where a person is asked what a real site's person would be asked, and is waited for."""
+    lab = site.lab.model_copy(update={"answers": {}}) if site.lab is not None else None
+    return site.model_copy(update={"autonomy": AutonomyRules(), "holds": HoldRules(wait=True), "lab": lab})
 
 
 def _works_alone(site: Site, path: Path, back_out: bool) -> None:

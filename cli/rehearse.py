@@ -65,6 +65,13 @@ def rehearse(
             help="Environment variable with apprise URLs that are told of this rehearsal; nobody else is.",
         ),
     ] = None,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive",
+            help="Ask what a real site would be asked; the run waits for answers (mopflow holds, Prefect UI).",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Prepare, upgrade and check a whole system on the twin: CMP clusters, then one segment after another."""
@@ -82,4 +89,5 @@ def rehearse(
         source=source,
         back_out=then is not None,
         tell=tell or [],
+        interactive=interactive,
     ).run()

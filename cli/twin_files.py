@@ -166,6 +166,7 @@ def site_document(
         content["media_dir"] = "media"
         for medium in content["media"]:
             medium["md5"] = made[medium["file"]]
+    content["holds"] = {"wait": site.holds.wait is True}  # a rehearsal has nobody to ask, unless it says so
     content["backup_repository"] = {"folder": "backups"}
     content["backups"] = {"server_bytes": 50_000, "system_bytes": 500}  # the twin's backups are small
     if site.lab is not None and site.lab.answers:

@@ -15,7 +15,7 @@ from tasks.endings import Summary, all_at_once, segment_clusters
 from tasks.hooks import speak
 from tasks.opening import open_run
 from tasks.states import ends_as_state
-from tasks.steps import carry_out, require_ready
+from tasks.steps import approved, carry_out, require_ready
 
 
 @flow(
@@ -56,6 +56,7 @@ def upgrade_cluster(cluster: str) -> None:
     carry_out(table.step(2), scope, house)
     with place(house, Slot.CLUSTER, table.step(3), scope):
         carry_out(table.step(3), scope, house)
+        approved(table.step(4), scope, house)
         # failover, re-apply and traffic proof are one decision: no stop, hold or approval falls between them
         with place(house, Slot.FAILOVER, table.step(4), scope):
             carry_out(table.step(4), scope, house)

@@ -15,13 +15,14 @@ Key = tuple[int, str]  # number, source
 _UNEXPLAINED = (Standing.UNEXPECTED, Standing.OVERSTAYING)
 
 
-def newly(found: Iterable[Judged], known: frozenset[Key]) -> tuple[list[Judged], frozenset[Key]]:
-    """Those that were not there before, each once, and what is there now. Pure.
+def newly(judged: Iterable[Judged], known: frozenset[Key]) -> tuple[list[Judged], frozenset[Key]]:
+    """The unexplained alarms that are not known yet, each once, and which are known from now on. Pure.
 
-    What cleared is forgotten: when it comes again it is new.
+    What stands stays known, however it is judged meanwhile; what cleared is forgotten: when it comes again it is new.
     """
-    there = {item.alarm.key: item for item in found}
-    return [item for key, item in there.items() if key not in known], frozenset(there)
+    there = {item.alarm.key: item for item in judged}
+    found = {key: item for key, item in there.items() if item.standing in _UNEXPLAINED}
+    return [item for key, item in found.items() if key not in known], (known & there.keys()) | found.keys()
 
 
 def standing(snapshot: Mapping[str, Any]) -> frozenset[Key]:
@@ -34,24 +35,30 @@ def standing(snapshot: Mapping[str, Any]) -> frozenset[Key]:
 
 
 class AlarmNews:
-    """Looks at every reading of a run. What the last picture of any run shows already was told by that run."""
+    """Looks at every reading of a run."""
 
     def __init__(self, notices: Notices, ledger: Ledger, site: str) -> None:
         self._notices = notices
         self._ledger = ledger
         self._site = site
-        self._known: frozenset[Key] = frozenset()
+        self._known: frozenset[Key] | None = None  # None: nothing was read yet
 
     def __call__(self, reading: Reading) -> None:
         """Call it before the picture of this reading is kept. Raises LedgerUnavailable."""
-        new, self._known = newly(reading.unexplained(), self._known)
+        if self._known is None:
+            self._known = self._told()
+        new, self._known = newly(reading.judged, self._known)
         if not new:
             return
-        kept = self._ledger.snapshot(self._site)
-        told = standing(kept[1]) if kept is not None else frozenset()
+        told = self._told()
         for item in new:
             if item.alarm.key not in told:
                 self._tell(item)
+
+    def _told(self) -> frozenset[Key]:
+        """What the last picture shows was told by the run that has kept it."""
+        kept = self._ledger.snapshot(self._site)
+        return standing(kept[1]) if kept is not None else frozenset()
 
     def _tell(self, item: Judged) -> None:
         alarm = item.alarm

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from mopflow.here import Here
 from mopflow.ledger import Confirmation, Entry, Event, Ledger
+from mopflow.questions import CONFIRM, ITEM
 from mopflow.scopes import backout_scopes, clusters_of
 from mopflow.site import Autonomy, AutonomyKind, Site
 from mopflow.step import Finding, Refusal
@@ -80,7 +81,9 @@ def confirmed(here: Here, *items: ConfirmItem) -> Finding:
     found = [_confirmed(here, item) for item in items]
     missing = [finding for finding in found if not finding.is_yes]
     if missing:
-        here.memo["rule"] = "confirm"
+        here.memo["rule"] = CONFIRM
+        item = next(one for one, finding in zip(items, found, strict=True) if not finding.is_yes)
+        here.memo[ITEM] = (item.value, None)  # one after the other: each is a word of its own
     return Finding(
         missing[0].answer if missing else found[0].answer,
         " ".join(finding.evidence for finding in missing or found),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote
 
-from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat, NotifyType
 from pydantic import SecretStr
 
 from mopflow.messages import Message, Tone
@@ -50,24 +50,34 @@ class Endpoint:
         """Why it was not taken, None when it was. It may take as long as the endpoint's own timeouts; never raises."""
         with _overheard() as said:
             try:
-                if self._sender is None:
-                    sender = Apprise(asset=_ASSET)
-                    if not sender.add(self._url):
-                        self.usable = False
-                        return self._reason(said, "its URL is not one that apprise knows")
-                    self._sender = sender
-                listener = _listener(said)
-                for plugin in self._sender:
-                    plugin.logger = listener
-                done = self._sender.notify(
-                    body=message.body,
+                sender = self._opened()
+                if sender is None:
+                    self.usable = False
+                    return self._reason(said, "it is not one URL that apprise knows")
+                (plugin,) = sender
+                plugin.logger = _listener(said)
+                rich = plugin.notify_format is NotifyFormat.HTML
+                done = sender.notify(
+                    body=message.html if rich else message.body,
                     title=message.subject,
                     notify_type=_TYPES[message.tone],
-                    body_format=NotifyFormat.TEXT,
+                    body_format=NotifyFormat.HTML if rich else NotifyFormat.TEXT,
                 )
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; a notice never stops work
                 return self._reason(said, type(error).__name__)
         return None if done else self._reason(said, "it was not accepted")
+
+    def _opened(self) -> Apprise | None:
+        if self._sender is None:
+            sender = Apprise(asset=_ASSET)
+            if not sender.add(self._url) or len(sender) != 1:
+                return None
+            (plugin,) = sender
+            if plugin.request_rate_per_sec == NotifyBase.request_rate_per_sec:
+                # no limit of that service, but apprise's own between any two messages; ours is `Rates`
+                plugin.request_rate_per_sec = 0
+            self._sender = sender
+        return self._sender
 
     def _reason(self, said: list[str], otherwise: str) -> str:
         text = " ".join(" ".join(said).split()) or otherwise

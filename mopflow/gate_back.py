@@ -6,11 +6,12 @@ import shlex
 
 from mopflow import released
 from mopflow.backout_plan import Need, plan, procedure_of
-from mopflow.confirmations import backout_items, backout_word, sentence_of
+from mopflow.confirmations import BACK_OUT, backout_items, backout_word, sentence_of
 from mopflow.here import Here
 from mopflow.holds import hold
 from mopflow.house import House
 from mopflow.ledger import Event, Ledger
+from mopflow.questions import CONFIRM, ITEM
 from mopflow.scopes import clusters_of, step_scope
 from mopflow.site import Site
 from mopflow.step import Refusal
@@ -45,15 +46,18 @@ def accepted_trouble(ledger: Ledger, site: Site) -> dict[str, frozenset[tuple[st
 def _confirmed(here: Here, scope: str) -> str:
     site, ledger = here.site, here.house.ledger
     names = clusters_of(site, scope)
-    missing, words = [], []
+    missing: list[str] = []
+    words = []
     for item in backout_items(ledger, site, scope):
         word = backout_word(ledger, site, item, names)
         if word is None:
+            if not missing:  # one after the other: each is a word of its own
+                here.memo[ITEM] = (item, scope if item.startswith(f"{BACK_OUT}:") else None)
             missing.append(f"{sentence_of(site, item)} Type: {command(here.house.site_path, item)}")
         else:
             words.append(f"{item} by {word.by}" + (f": {word.text}" if word.text else ""))
     if missing:
-        hold(here, Refusal("confirm", "nobody has confirmed: " + " ".join(missing)))
+        hold(here, Refusal(CONFIRM, "nobody has confirmed: " + " ".join(missing)))
     return "confirmed: " + "; ".join(words)
 
 

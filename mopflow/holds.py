@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mopflow import released, support_pack
+from mopflow import answers, questions, released, support_pack
 from mopflow.contact import place_of
 from mopflow.errors import Held, MopflowError
-from mopflow.ledger import Event, Hold
+from mopflow.ledger import Event, Hold, HoldKind
 from mopflow.messages import Kind
 from mopflow.rules import FOLLOWS, troubles
 from mopflow.step import Refusal
 from mopflow.system import Stage
-from mopflow.turning import goes_back
 
 if TYPE_CHECKING:
     from mopflow.eye import Reading
@@ -93,6 +93,9 @@ REMEDIES = {
     "media": "bring the images of the Upgrade Kit with their md5sum.out into media_dir and correct the MD5 in the site "
     "file where that is wrong, then start this command again.",
     "confirm": "see that it is so, type the command with your name, then start this command again.",
+    questions.APPROVE: "see that the system is as you want it, then answer. Where no run waits for the answer, start this "
+    "command again after it.",
+    "stop": "start this command again: it goes on where it was.",
     "console": "see that the site file names the VIP of the right system, then start this command again.",
     "kpis": "find out why the cluster carries no traffic; when it does, or its page says why not, start this command "
     "again.",
@@ -124,6 +127,7 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
     house = here.house
     remedy = remedy_for(refusal.rule)
     reason = house.vault.strike(refusal.reason)
+    question = questions.of(here, refusal)
     row = house.ledger.open_hold(
         site=house.site.name,
         campaign=house.campaign,
@@ -134,16 +138,25 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
         reason=reason,
         remedy=remedy,
         seen={"evidence": house.vault.strike(seen), released.TROUBLES: _trouble_seen(here)},
+        kind=question.kind,
+        choices=question.choices,
+        typed=question.typed,
+        asked=question.asked,
     )
+    path = shlex.quote(str(house.site_path))
+    if question.kind is HoldKind.QUESTION:
+        remedy = f"{remedy} Type: {answers.command(row, path)}"
+        house.ledger.instruct(row.id, remedy)
     here.record(Event.HELD, str(refusal) if refusal.rule else refusal.reason, data={"hold": row.id})
     house.finish_shots(here)
     if place_of(refusal.rule, here.step.procedure, here.step.number) is not None:
         remedy = f"{remedy} {_support_pack(here, row)}"
+    waits = house.asker is not None and question.kind is HoldKind.TROUBLE and row.rule != FOLLOWS
     house.notices.tell(
-        Kind.HOLD,
+        Kind.QUESTION if question.kind is HoldKind.QUESTION else Kind.HOLD,
         f"{here.scope} at {here.step.key}",
         f"{here.step.key} {here.step.title}, {here.scope}: {reason} [hold {row.id}]",
-        remedy,
+        f"{remedy} The run waits for the answer: {answers.command(row, path)}" if waits else remedy,
         holds=[row.id],
     )
     raise Held(row.id, f"{here.step.key} {here.scope}", reason, remedy)
@@ -189,13 +202,6 @@ def stopping(house: House, *, back: bool = False) -> list[Hold]:
         for row in found
         if row.rule in STOPPING or ((row.procedure, row.step) in IN_THE_FAILOVER and row.rule != FOLLOWS)
     ]
-
-
-def stop_if_stopped(here: Here) -> None:
-    """Raises Held when another cluster stopped: nothing new is begun until a person has answered (R8)."""
-    for row in stopping(here.house, back=goes_back(here.step.procedure)):
-        if row.cluster != str(here.scope):
-            hold(here, Refusal(FOLLOWS, f"{row.cluster} stopped at {row.procedure}/{row.step}: {row.reason}"))
 
 
 def reconsider(house: House, reading: Reading, mine: Collection[str | None]) -> list[Hold]:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from mopflow.ssh import Servers
 from mopflow.step import Step
 
 if TYPE_CHECKING:
+    from mopflow.asking import Asker
     from mopflow.console.opening import Door
     from mopflow.console.pmac_protocol import Pmac
     from mopflow.here import Here, Scope
@@ -120,6 +121,8 @@ class House:
     slots: Slots
     eye: Eye
     pmac: Callable[[], Pmac] = no_pmac  # the GUI of PM&C, opened when it is first used
+    asker: Asker | None = None  # who puts holds before people; None: the run ends held
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
     acts: int = 0  # acts that this run sent to the system
     meter: Meter | None = None  # told how far a long act is
 
@@ -311,7 +314,7 @@ def open_house(
         eye = stack.enter_context(
             Eye(site, console, _each(news, picture))
         )  # the news compares with the picture
-        for look, every in watches(notices, ledger, site, campaign):
+        for look, every in watches(notices, ledger, site, campaign, str(site_path)):
             notices.watch(look, every)
         yield House(
             site=site,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from html import escape
 
 
 class Tag(StrEnum):
@@ -136,8 +137,25 @@ class Message:
             lines += ["", f"To do: {self.to_do}"]
         if self.link:
             lines += ["", f"Run: {self.link}"]
+        return "\n".join([*lines, "", self.foot])
+
+    @property
+    def html(self) -> str:
+        """The same as `body`, for what shows HTML; nothing in it is fetched from anywhere."""
+        parts = [f"<p>{_lines(self.what)}</p>"]
+        if self.to_do:
+            parts.append(f"<p><b>To do:</b> {_lines(self.to_do)}</p>")
+        if self.link:
+            link = escape(self.link)
+            parts.append(f'<p>Run: <a href="{link}">{link}</a></p>')
+        foot = _lines(self.foot)
+        return "\n".join([*parts, f'<p style="color: #666; font-size: small">{foot}</p>'])
+
+    @property
+    def foot(self) -> str:
+        """Of which site and campaign, and when."""
         of = f"{self.site}, campaign {self.campaign}" if self.campaign else self.site
-        return "\n".join([*lines, "", f"{of}, {self.at:%Y-%m-%d %H:%M:%S} UTC"])
+        return f"{of}, {self.at:%Y-%m-%d %H:%M:%S} UTC"
 
     @property
     def whom(self) -> str:
@@ -206,6 +224,10 @@ def _line(message: Message) -> str:
     if message.kind in _MANY:
         return message.what
     return f"{message.subject}: {message.what}" if message.what else message.subject
+
+
+def _lines(text: str) -> str:
+    return escape(text).replace("\n", "<br>")
 
 
 def _subject(template: str, about: str, site: str) -> str:

@@ -51,10 +51,10 @@ def open_notices(
 
 
 def watches(
-    notices: Notices, ledger: Ledger, site: Site, campaign: str
+    notices: Notices, ledger: Ledger, site: Site, campaign: str, site_path: str
 ) -> Iterator[tuple[Callable[[datetime], None], float]]:
     """What is looked at while a run lives, and how often, in seconds."""
     yield WindowNews(notices, ledger, site, campaign), EVERY
     after = site.notifications.remind_after
     if after > 0 and notices.has_channels:
-        yield Reminders(notices, ledger, site, campaign), max(0.5, after / LOOKS)
+        yield Reminders(notices, ledger, site, campaign, site_path), max(0.5, after / LOOKS)

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mopflow.asking import stop_if_stopped
 from mopflow.errors import NothingRun, UnreadableReply
 from mopflow.failovers import open_failovers, unproven
 from mopflow.here import Here, Scope
-from mopflow.holds import hold, stop_if_stopped
+from mopflow.holds import hold
 from mopflow.house import House, Line
 from mopflow.run import first_reading
 from mopflow.slots import Slot

@@ -11,6 +11,7 @@ from mopflow.messages import Kind
 from mopflow.notify import Notices
 from mopflow.rules import FOLLOWS
 from mopflow.site import Contact, Site
+from mopflow.stops import STOP
 
 LOOKS = 10  # within the time after which a hold is told again, so often it is looked whether there is one
 
@@ -34,11 +35,12 @@ def due(
     """The reminders whose time has come. Pure.
 
     The first contact is told when a hold opens, and again when that failed; then the next one each time, and the last
-    one of the list for as long as nobody answers. A hold that only follows another one waits for that one's answer.
+    one of the list for as long as nobody answers. A hold that only follows another one, or a request to stop, waits for
+    no answer of its own.
     """
     reminders = []
     for hold in holds:
-        if hold.closed is not None or hold.id in answered or hold.rule == FOLLOWS:
+        if hold.closed is not None or hold.id in answered or hold.rule in (FOLLOWS, STOP):
             continue
         if now - (hold.told or hold.opened) < after:
             continue
@@ -50,11 +52,12 @@ def due(
 class Reminders:
     """A watch for `Notices`: reads the holds of the campaign and tells of those that nobody answers."""
 
-    def __init__(self, notices: Notices, ledger: Ledger, site: Site, campaign: str) -> None:
+    def __init__(self, notices: Notices, ledger: Ledger, site: Site, campaign: str, site_path: str) -> None:
         self._notices = notices
         self._ledger = ledger
         self._site = site
         self._campaign = campaign
+        self._path = site_path
 
     def __call__(self, now: datetime) -> None:
         """Raises LedgerUnavailable."""
@@ -73,7 +76,7 @@ class Reminders:
         about = f"{first.cluster or 'system'} at {first.procedure}/{first.step}"
         what = "\n".join(_line(hold, now) for hold in holds)
         about = about if len(holds) == 1 else f"{about} and {len(holds) - 1} more"
-        to_do = _to_do(holds, contact)
+        to_do = _to_do(holds, contact, self._path)
         if contact is None or not contact.has_channel:
             self._notices.tell(Kind.HOLD_AGAIN, about, what, to_do)
         else:
@@ -90,9 +93,10 @@ def _line(hold: Hold, now: datetime) -> str:
     )
 
 
-def _to_do(holds: Sequence[Hold], contact: Contact | None) -> str:
+def _to_do(holds: Sequence[Hold], contact: Contact | None, path: str) -> str:
     remedies = list(dict.fromkeys(hold.remedy for hold in holds))
     words = remedies[0] if len(remedies) == 1 else "".join(f"\n- {remedy}" for remedy in remedies)
+    words += f"\nWhat waits, and how it is answered: mopflow holds {path}"
     if contact is None:
         return words
     reach = f", {contact.reach}" if contact.reach else ""

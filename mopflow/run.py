@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from mopflow import released
+from mopflow import approvals, released, stops
+from mopflow.asking import stop_if_stopped
 from mopflow.confirmations import backout_unconfirmed
 from mopflow.decide import Move, Progress, next_move
 from mopflow.errors import (
@@ -28,7 +29,7 @@ from mopflow.errors import (
 )
 from mopflow.eye import Reading
 from mopflow.here import Here, Scope
-from mopflow.holds import hold, stop_if_stopped
+from mopflow.holds import hold
 from mopflow.house import House, Line, snapshot_document
 from mopflow.ledger import Event, Row
 from mopflow.site import Autonomy, AutonomyKind
@@ -247,10 +248,10 @@ class _Leg:
         autonomy = self.here.house.site.autonomy.of(self.leg.autonomy)
         if autonomy is Autonomy.CONFIRM and self.leg.autonomy is AutonomyKind.BACKOUT:
             found += backout_unconfirmed(self.here)
-        elif autonomy is Autonomy.CONFIRM:
-            found.append(
-                Refusal("", "the site's autonomy wants this act confirmed, and nobody can be asked here")
-            )
+        if not found:
+            found += stops.objections(self.here)
+        if not found and self.leg.autonomy is not AutonomyKind.BACKOUT:
+            found += approvals.unapproved(self.here, self.leg)  # last: all else is as it should be
         return found
 
     def _patience(self) -> datetime:

@@ -258,6 +258,17 @@ class Notifications(_Model):
     per: Seconds = 300  # ... within so many seconds; what is more is one message
 
 
+class HoldRules(_Model):
+    """What a run does where it needs a person: it waits for the answer, or (``wait: false``) it ends held.
+
+    ``wait`` left out: it waits, but not on a twin. ``answered_by``: who may answer, by name; nobody named: everyone who
+    can reach the ledger.
+    """
+
+    wait: bool | None = None
+    answered_by: tuple[str, ...] = ()
+
+
 class AcceptedAlarm(_Model):
     """A standing alarm that a person has understood: one number on one source, with name and reason (R15)."""
 
@@ -381,6 +392,7 @@ class Site(_Model):
     contacts: tuple[Contact, ...] = ()
     notifications: Notifications = Notifications()
     autonomy: AutonomyRules = AutonomyRules()
+    holds: HoldRules = HoldRules()
     accepted_alarms: tuple[AcceptedAlarm, ...] = ()
     pace: Pace = Pace()
     lab: LabSettings | None = None
@@ -392,6 +404,11 @@ class Site(_Model):
     @property
     def target_release(self) -> Release:
         return Release.parse(self.target)
+
+    @property
+    def waits_for_people(self) -> bool:
+        """Does a run wait where it needs a person?"""
+        return self.lab is None if self.holds.wait is None else self.holds.wait
 
     @property
     def cmp_clusters(self) -> tuple[CmpCluster, ...]:

@@ -11,13 +11,14 @@ from prefect.context import FlowRunContext
 from blocks import read_secret
 from mopflow import processes, site_file
 from mopflow.console.opening import open_console, open_operator
-from mopflow.errors import BadInput, Held, MopflowError
+from mopflow.errors import Held, MopflowError
 from mopflow.holds import reconsider
 from mopflow.house import House, ledger_url, open_house
 from mopflow.ledger import Ledger
 from mopflow.scopes import clusters_of
 from mopflow.secrets import Vault
-from mopflow.site import Autonomy, Site
+from mopflow.site import Site
+from tasks.asking import PrefectAsker
 from tasks.context import at_hand, at_home, strike_with
 from tasks.hooks import spoken_for
 from tasks.logs import struck_logs
@@ -30,24 +31,6 @@ from tasks.telling import Phase, run_link
 def flow_run_id() -> str | None:
     context = FlowRunContext.get()
     return str(context.flow_run.id) if context is not None and context.flow_run is not None else None
-
-
-def refuse_confirm(site: Site) -> None:
-    """Until a person can be asked, a step that is set to confirm is refused at the start. Raises BadInput."""
-    rules = site.autonomy
-    asked = [
-        name
-        for name in ("default", "cmp_switch", "first_failover")
-        if getattr(rules, name) is Autonomy.CONFIRM
-    ]
-    if asked:
-        raise BadInput(
-            *(
-                f"autonomy.{name}: confirm needs a person who can be asked, which this version cannot do yet; "
-                "set it to auto, or to observe to have a person act"
-                for name in asked
-            )
-        )
 
 
 PREPARATION = "preparation"  # the scope of every run that prepares
@@ -92,7 +75,6 @@ def open_run(
     """
     path = Path(site_path).resolve()
     site = site_file.load(path)
-    refuse_confirm(site)
     vault = Vault(read_secret)
     strike_with(vault.strike)
     with struck_logs(vault.strike), Ledger.open(ledger_url(site, path.parent)) as ledger:
@@ -119,6 +101,12 @@ def open_run(
                     link=run_link,
                 ) as house:
                     house.meter = Meters()
+                    if site.waits_for_people:
+                        house.asker = PrefectAsker(
+                            ledger,
+                            every=min(2.0, max(0.5, site.pace.every)),
+                            allowed=site.holds.answered_by,
+                        )
                     phase = Phase(house, flow, scope)
                     phase.begins()
                     try:

@@ -11,7 +11,9 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from mopflow import gate, gate_back, run
+from mopflow import approvals, gate, gate_back, run
+from mopflow.asking import until_answered
+from mopflow.site import Autonomy
 from tasks.context import struck
 from tasks.states import failed_by, report
 
@@ -82,7 +84,7 @@ def require_ready(house: House, clusters: Sequence[str], step: Step, scope: Scop
     """R12 as one task run: raises Held when the preparation of these clusters is missing."""
     as_line(
         f"R12 Readiness, {scope}",
-        lambda: gate.require_ready(house, clusters, step, scope),
+        lambda: until_answered(house, lambda: gate.require_ready(house, clusters, step, scope)),
         lambda text: ("Ready", text),
     )
 
@@ -91,7 +93,7 @@ def require_upgraded(house: House, step: Step) -> None:
     """As one task run: raises Held when a cluster of the site is not on the target release."""
     as_line(
         f"{step.procedure} The whole system is upgraded",
-        lambda: gate.require_upgraded(house, step),
+        lambda: until_answered(house, lambda: gate.require_upgraded(house, step)),
         lambda text: ("Ready", text),
     )
 
@@ -100,15 +102,29 @@ def require_backout(house: House, scope: str) -> None:
     """The order, the price and what a person has confirmed, as one task run. Raises Held for what is refused."""
     as_line(
         f"12.2 Pre-requisites of the backout, {scope}",
-        lambda: gate_back.require_backout(house, scope),
+        lambda: until_answered(house, lambda: gate_back.require_backout(house, scope)),
         lambda text: ("Legal", text),
     )
+
+
+def approved(step: Step, scope: Scope, house: House) -> None:
+    """Where the site wants this row's act confirmed: ask before a place is taken of which there is only one.
+
+    Raises Held when nobody can be asked, or the person wants the cluster left.
+    """
+    rules = house.site.autonomy
+    if any(leg.act is not None and rules.of(leg.autonomy) is Autonomy.CONFIRM for leg in step.legs):
+        as_line(
+            f"{step.key} Confirm: {step.title}, {scope}",
+            lambda: until_answered(house, lambda: approvals.before_place(house, step, scope)),
+            lambda text: ("Approved", text),
+        )
 
 
 def carry_out(step: Step, scope: Scope, house: House, *, glance: bool = False) -> Result:
     """Carry out one numbered step as one task run. Raises what `mopflow.run.carry_out` raises."""
     return as_line(
         f"{step.key} {step.title}, {scope}",
-        lambda: run.carry_out(step, scope, house, glance=glance),
+        lambda: until_answered(house, lambda: run.carry_out(step, scope, house, glance=glance)),
         lambda result: (str(result.outcome).capitalize(), result.text),
     )

@@ -137,6 +137,7 @@ UPGRADE = Procedure(
                 ),
             ),
             1,
+            after_harbour=True,
         ),
         Step(
             "10.2",
@@ -146,6 +147,7 @@ UPGRADE = Procedure(
             (Leg(none_severe, applies=no_rollback),),
             1,
             lists.MPE_SWITCHED,
+            after_harbour=True,
         ),
         Step(
             "10.2",
@@ -174,6 +176,7 @@ UPGRADE = Procedure(
                 ),
             ),
             2,
+            after_harbour=True,
         ),
         Step(
             "10.2",
@@ -195,6 +198,7 @@ UPGRADE = Procedure(
                 Leg(conf.person_decides, name="decision", applies=rolled_back, until=conf.at_once),
             ),
             2,
+            after_harbour=True,
         ),
         Step(
             "10.2",
