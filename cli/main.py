@@ -15,6 +15,7 @@ from cli import (
     back_out,
     lab,
     look,
+    notices,
     output,
     people,
     post_check,
@@ -43,6 +44,7 @@ watch.add_to(app)
 prepare.add_to(app)
 upgrade.add_to(app)
 post_check.add_to(app)
+notices.add_to(app)
 support_pack.add_to(app)
 record.add_to(app)
 people.add_to(app)

@@ -20,6 +20,7 @@ from cli.readiness import read as read_readiness
 from cli.rundir import Passwords, RunDir
 from cli.summary import Flight, as_hours, read_flight
 from cli.twin import Twin
+from cli.work import need_set
 from mopflow.errors import BadInput
 from mopflow.ledger import Hold, Ledger
 from mopflow.procedures.table import cmp_procedures
@@ -65,6 +66,7 @@ class Rehearsal:
         only_prepare: bool = False,
         source: str | None = None,
         back_out: bool = False,
+        tell: Sequence[str] = (),
         interactive: bool = False,
     ) -> None:
         self._site_path = site or LAB_SITE
@@ -77,6 +79,7 @@ class Rehearsal:
         self._only_prepare = only_prepare
         self._source = source
         self._back_out = back_out
+        self._tell = tuple(tell)
         self._interactive = interactive
         self._console: Console = output.for_people(as_json)
         self._prefect = PrefectServer()
@@ -93,8 +96,9 @@ class Rehearsal:
         else:
             _works_alone(site, self._site_path, self._back_out)
         cmp_procedures(site.source_release)  # refuses what no table is there for
+        need_set(self._tell, "--tell")
         run = RunDir.create(self._out)
-        twin = Twin(run, site, Passwords())
+        twin = Twin(run, site, Passwords(), self._tell)
         if self._speed > JUDGED_SPEED:
             self._say(f"above speed {JUDGED_SPEED} a click takes longer than the rules' own seconds")
         try:

@@ -12,6 +12,7 @@ from mopflow import answers, questions, released, support_pack
 from mopflow.contact import place_of
 from mopflow.errors import Held, MopflowError
 from mopflow.ledger import Event, Hold, HoldKind
+from mopflow.messages import Kind
 from mopflow.rules import FOLLOWS, TROUBLE, Trouble, troubles
 from mopflow.step import Refusal
 from mopflow.system import Stage
@@ -142,16 +143,21 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
         typed=question.typed,
         asked=question.asked,
     )
+    path = shlex.quote(str(house.site_path))
     if question.kind is HoldKind.QUESTION:
-        remedy = f"{remedy} Type: {answers.command(row, shlex.quote(str(house.site_path)))}"
+        remedy = f"{remedy} Type: {answers.command(row, path)}"
         house.ledger.instruct(row.id, remedy)
     here.record(Event.HELD, str(refusal) if refusal.rule else refusal.reason, data={"hold": row.id})
     house.finish_shots(here)
     if place_of(refusal.rule, here.step.procedure, here.step.number) is not None:
         remedy = f"{remedy} {_support_pack(here, row)}"
+    waits = house.asker is not None and question.kind is HoldKind.TROUBLE and row.rule != FOLLOWS
     house.notices.tell(
-        f"HOLD {here.scope} at {here.step.key}",
-        f"{house.site.name}: {here.step.key} {here.step.title}, {here.scope}\n{reason}\nTo do: {remedy}",
+        Kind.QUESTION if question.kind is HoldKind.QUESTION else Kind.HOLD,
+        f"{here.scope} at {here.step.key}",
+        f"{here.step.key} {here.step.title}, {here.scope}: {reason} [hold {row.id}]",
+        f"{remedy} The run waits for the answer: {answers.command(row, path)}" if waits else remedy,
+        holds=[row.id],
     )
     raise Held(row.id, f"{here.step.key} {here.scope}", reason, remedy)
 

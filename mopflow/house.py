@@ -11,12 +11,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mopflow.alarm_news import AlarmNews
 from mopflow.console.protocol import Console
 from mopflow.credentials import secrets_of
 from mopflow.errors import BadInput, LedgerUnavailable
 from mopflow.evidence import EvidenceStore
 from mopflow.eye import Eye, Reading
 from mopflow.ledger import BoardLine, Ledger
+from mopflow.messages import Kind
+from mopflow.notices import open_notices, watches
 from mopflow.notify import Notices
 from mopflow.ossi import Ossi
 from mopflow.readiness import Readiness, assess
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 
 Meter = Callable[[str, float, str], None]  # what, percent, words
+NOTICES_END = 20.0  # seconds that the last messages of a run get
 
 
 class Line:
@@ -257,11 +261,21 @@ def _recording(
     finally:
         head = recorder.close(how)
         if head is None:
-            notices.tell(f"{site.name}: the record could not be written", f"to {recorder.folder}")
+            notices.tell(Kind.FAILURE, "record", f"It could not be written to {recorder.folder}.")
         else:
             notices.tell(
-                f"{site.name}: the record", f"{recorder.folder}, campaign {campaign}\nchain head {head}"
+                Kind.RECORD, site.name, f"{recorder.folder}, campaign {campaign}. Its last hash: {head}"
             )
+
+
+def _each(*observers: Callable[[Reading], None]) -> Callable[[Reading], None]:
+    """Every observer, in this order."""
+
+    def observe(reading: Reading) -> None:
+        for observer in observers:
+            observer(reading)
+
+    return observe
 
 
 def _pmac_door(site: Site, vault: Vault, base: Path) -> Door[Pmac]:
@@ -303,18 +317,23 @@ def open_house(
     slots: Slots,
     make_console: Callable[[Site, Vault, Path], Console],
     make_operator: Callable[[Console], Console] | None = None,
+    link: Callable[[], str] = str,
 ) -> Iterator[House]:
-    """Open everything that a run needs; on leaving, close it in the reverse order."""
+    """Open everything that a run needs; on leaving, close it in the reverse order.
+
+    ``link`` gives the address at which people find the run in which something happens.
+    """
     base = site_path.resolve().parent
     with ExitStack() as stack:
         evidence_root = site.evidence if site.evidence.is_absolute() else base / site.evidence
         evidence = EvidenceStore(evidence_root, ledger, site.name, campaign, vault.strike)
-        urls = [vault.get(ref) for ref in site.notifications.urls]
-        notices = Notices(urls, ledger, site.name, campaign, vault.strike)
-        stack.callback(notices.close, 10)
+        notices = open_notices(site, vault, ledger, campaign, link)
+        stack.callback(notices.close, NOTICES_END)
         recorder = stack.enter_context(
             _recording(evidence_root, site, ledger, campaign, executor, vault, notices)
         )
+        news = AlarmNews(notices, ledger, site.name)
+        picture = _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every))
         servers = Servers(
             site,
             vault,
@@ -333,13 +352,10 @@ def open_house(
             ca = None if site.console.ca is None else base / site.console.ca
             url = f"https://{site.cmp.primary.vip}"
             ossi = Ossi(url, site.ossi.user, vault.get(site.ossi.password), ca)
-        feed = _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every))
-
-        def look(reading: Reading) -> None:
-            recorder.seen(reading)
-            feed(reading)
-
-        eye = stack.enter_context(Eye(site, console, look))
+        # the news compares with the picture
+        eye = stack.enter_context(Eye(site, console, _each(recorder.seen, news, picture)))
+        for look, every in watches(notices, ledger, site, campaign, str(site_path)):
+            notices.watch(look, every)
         yield House(
             site=site,
             site_path=site_path,

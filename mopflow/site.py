@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from mopflow.errors import UnreadableReply
 from mopflow.media import ImageName, ImageType
+from mopflow.messages import Kind as MessageKind
+from mopflow.messages import Tag
 from mopflow.release import Release, upgrade_path
 from mopflow.secrets import SecretRef
 from mopflow.system import Kind
@@ -226,15 +228,34 @@ class Window(_Model):
 
 
 class Contact(_Model):
-    name: str
+    """Whom to call. The order of the file is the order in which people are reminded of a hold that nobody answers."""
+
+    name: str = Field(min_length=1)
     role: str
     reach: str = ""
+    tag: Tag | None = None  # reminded through the channels with this tag ...
+    url: SecretRef | None = None  # ... or through a channel of their own
+
+    @property
+    def has_channel(self) -> bool:
+        return self.tag is not None or self.url is not None
+
+
+class ChannelRef(SecretRef):
+    """The name of a secret that holds apprise URLs. Without ``tags`` they are told of everything."""
+
+    tags: tuple[Tag, ...] = ()
 
 
 class Notifications(_Model):
-    """Apprise URLs; each is a secret because it carries a token."""
+    """Who is told of what, and how often. Apprise URLs are secrets because they carry a token."""
 
-    urls: tuple[SecretRef, ...] = ()
+    urls: tuple[ChannelRef, ...] = ()
+    kinds: dict[MessageKind, tuple[Tag, ...]] = Field(default_factory=dict)  # told to others than usual
+    remind_after: Seconds = 900  # a hold that nobody answers is told again, to the next contact; 0: never
+    gather: Seconds = 30  # alarms of so long are one message
+    at_most: int = Field(default=10, ge=1)  # messages to the same people ...
+    per: Seconds = 300  # ... within so many seconds; what is more is one message
 
 
 class HoldRules(_Model):

@@ -354,11 +354,20 @@ class Ledger:
         with self._reading() as session:
             return _hold(_found(session, HoldModel, hold, "hold"))
 
-    def told(self, hold: str) -> None:
-        """Note that people were told of a hold (once more). Raises BadInput when there is none such."""
+    def told(self, hold: str, times: int | None = None) -> bool:
+        """Note that people are told of a hold, now: once more, or for the ``times``-th time.
+
+        False, and nothing is changed, when they were told so often already: then another run was faster. Telling
+        them for the first time may be repeated, and counts as once. Raises BadInput when there is none such.
+        """
         with self._writing() as session:
+            self._alone(session, "told", hold)
             there = _found(session, HoldModel, hold, "hold")
-            there.told, there.told_times = _now(), there.told_times + 1
+            before = there.told_times
+            times = before + 1 if times is None else times
+            if before < times or times == 1:
+                there.told, there.told_times = _now(), max(before, times)
+            return before < times
 
     def answer(self, hold: str, choice: Choice, by: str, why: str, via: str) -> HoldAnswer | None:
         """Enter a person's answer to a hold; None when it counts: otherwise the answer that was there before.
@@ -536,23 +545,37 @@ class Ledger:
         body: str = "",
         tags: str = "",
         tries: int = 1,
-    ) -> None:
-        """Note what became of a notification."""
+        once: bool = False,
+    ) -> int | None:
+        """Note a notification; its id. `once`: None when the campaign has one of this kind and subject already."""
         with self._writing() as session:
-            session.add(
-                NoticeModel(
-                    site=site,
-                    campaign=campaign,
-                    subject=subject,
-                    delivered=delivered,
-                    why=why,
-                    at=_now(),
-                    kind=kind,
-                    body=body,
-                    tags=tags,
-                    tries=tries,
-                )
+            if once:
+                self._alone(session, "notice", site, kind, subject)
+                same = (NoticeModel.site == site, NoticeModel.campaign == campaign)
+                like = (NoticeModel.kind == kind, NoticeModel.subject == subject)
+                if session.scalars(select(NoticeModel.id).where(*same, *like).limit(1)).first() is not None:
+                    return None
+            new = NoticeModel(
+                site=site,
+                campaign=campaign,
+                subject=subject,
+                delivered=delivered,
+                why=why,
+                at=_now(),
+                kind=kind,
+                body=body,
+                tags=tags,
+                tries=tries,
             )
+            session.add(new)
+            session.flush()
+            return new.id
+
+    def settle_notice(self, notice: int, delivered: bool, why: str, tries: int) -> None:
+        """Say what became of a notification so far. Raises BadInput when there is none such."""
+        with self._writing() as session:
+            there = _found(session, NoticeModel, notice, "notice")
+            there.delivered, there.why, there.tries = delivered, why, tries
 
     def notices(self, site: str, campaign: str | None = None) -> list[Notice]:
         """The notices of the site, or of one campaign of it; oldest first."""
@@ -732,7 +755,7 @@ def _journal(
 _Model = TypeVar("_Model", bound=Base)
 
 
-def _found(session: Session, model: type[_Model], key: str, what: str) -> _Model:
+def _found(session: Session, model: type[_Model], key: str | int, what: str) -> _Model:
     there = session.get(model, key)
     if there is None:
         raise BadInput(f"the ledger has no {what} {key!r}")
