@@ -37,14 +37,14 @@ def test_of_each_kind_one_fails_and_what_runs_elsewhere_finishes(
     stage: Stage, folder: Path, prefect_server: PrefectServer
 ) -> None:
     """An MPE, an MRA and an MPE-Li cluster are held with their packs; the fourth finishes its server and waits."""
-    kinds = (("mpe-1", "MPE"), ("mra-1", "MRA"), ("li-1", "MPE-Li"), ("mpe-2", "MPE"))
+    kinds = (("mpe-2", "MPE"), ("mpe-1", "MPE"), ("mra-1", "MRA"), ("li-1", "MPE-Li"))
     side = "b" if stage is Stage.FRESH else "a"
-    failing = [f"{name}{side}" for name, _ in kinds[:3]]
+    failing = [f"{name}{side}" for name, _ in kinds[1:]]
     night = begin(
         folder,
         prefect_server.environment(),
         clusters=kinds,
-        minutes=30,  # all four have begun before the first fails, however slow the machine
+        minutes=60,  # all four have begun before the first fails, however slow the machine
         faults=[f"upgrade_fails@{server}" for server in failing],
         cmp_done=True,
         stages={name: stage for name, _ in kinds},
@@ -55,7 +55,7 @@ def test_of_each_kind_one_fails_and_what_runs_elsewhere_finishes(
         assert {e["where"] for e in night.events("fault")} == set(failing)
         assert night.all_at_rest()
         holds = night.holds()
-        assert {name: holds.get(name) for name, _ in kinds[:3]} == {name: "R8" for name, _ in kinds[:3]}
+        assert {name: holds.get(name) for name, _ in kinds[1:]} == {name: "R8" for name, _ in kinds[1:]}
         assert night.violations(failures_stop=True, notice=300.0) == []
         assert sorted(e["server"] for e in night.starts("initiate_upgrade")) == sorted(
             [*failing, f"mpe-2{side}"]

@@ -21,7 +21,6 @@ from tests.pure.both_ways import (
 )
 from tests.pure.small_system import TARGET, Killed, Place
 
-OLD = ("10.5", "11.5")
 NewPlace = Callable[[str], Place]
 Course = Callable[[Place], None]
 SAFE_TO_REPEAT = ("Push Script",)
@@ -77,7 +76,10 @@ def never_reversed(place: Place) -> bool:
     return not system_of(place).reversed and not refused
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    "source",
+    [pytest.param(s, marks=[] if s in ("10.5", "12.1.1") else pytest.mark.soak) for s in SOURCES],
+)
 def test_there_and_back_and_there_again(new_place: NewPlace, source: str) -> None:
     place = new_place(source)
     upgrade_cmps(place)
