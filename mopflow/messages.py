@@ -94,7 +94,7 @@ MANNERS: dict[Kind, Manner] = {
     Kind.FORECAST_AMBER: Manner("FORECAST AMBER {about} ({site})", _DUTY, tone=Tone.WARNING),
     Kind.FORECAST_RED: Manner("FORECAST RED {about} ({site})", _BOTH, Haste.NOW, Tone.BAD),
     Kind.ALL_DONE: Manner("ALL DONE {about} ({site})", _ALL, Haste.NOW, Tone.GOOD),
-    Kind.RECORD: Manner("RECORD of {about}", _DUTY, Haste.GATHERED),
+    Kind.RECORD: Manner("RECORD {about} ({site})", _DUTY, Haste.GATHERED),
     Kind.TEST: Manner("TEST {about} ({site})", _ALL, Haste.NOW),
 }
 

@@ -216,7 +216,7 @@ def test_a_used_folder_and_a_site_that_wants_people_are_refused(
     example = str(ROOT / "deployments" / "example-site.yaml")
     code, _, err = run(capsys, "rehearse", "--site", example, "--out", str(tmp_path / "new"))
     assert code == 1
-    assert "autonomy.cmp_switch: is observe" in err
+    assert "autonomy.cmp_switch: is confirm" in err
     assert not (tmp_path / "new").exists()
 
 
