@@ -86,7 +86,8 @@ def _of_turns(site: Site, turns: Sequence[Turn], executors: Mapping[str, Executo
                 "no: "
             )
             yield draft(Kind.ROLLBACK, at, "the cluster was rolled back to the old release (R11)", proof)
-        if came is Result.UNFINISHED:
+        unkept = [r for r in turn.rows if r.entry.event is Event.NOTE and r.entry.data.get(UNKEPT)]
+        if came is Result.UNFINISHED and not unkept:
             run = executors.get(turn.executor)
             how = run.how if run is not None and run.how else "without a word"
             yield draft(
@@ -107,9 +108,8 @@ def _of_turns(site: Site, turns: Sequence[Turn], executors: Mapping[str, Executo
             )
         for row in turn.events(Event.REFUSED):
             yield draft(Kind.REFUSED, row.at, "the act was refused, nothing was run", row.entry.text)
-        for row in turn.rows:
-            if row.entry.event is Event.NOTE and row.entry.data.get(UNKEPT):
-                yield draft(Kind.UNKEPT, row.at, "something could not be written", row.entry.text)
+        for row in unkept:
+            yield draft(Kind.UNKEPT, row.at, "something could not be written: the run ended", row.entry.text)
         for act, kind, seconds in late(turn, site):
             deadline = getattr(site.pace, kind.value).late
             yield Draft(

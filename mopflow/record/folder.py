@@ -23,20 +23,27 @@ READINGS, COMMANDS = "readings", "commands"  # folders of files that grow, one f
 _PART = ".part"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put `content` in the place of the file in one move; after a power cut it is the old one or the new one.
+@contextmanager
+def put_together(folder: Path, pages: Mapping[str, bytes]) -> Iterator[None]:
+    """Put pages into the folder: first beside their places, whole; after the block each in one move.
 
-    Raises OSError; then the old one is still there and nothing half-written is.
+    Raises OSError where the disk does not take them, before the block; then, and when the block raises, the old pages
+    stand and nothing else is there.
     """
-    part = path.with_name(f".{path.name}{_PART}")
+    parts = {folder / f".{name}{_PART}": folder / name for name in pages}
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
+        for part, path in parts.items():
+            with part.open("wb") as file:
+                file.write(pages[path.name])
+                file.flush()
+                os.fsync(file.fileno())
+        yield
+        for part, path in parts.items():
+            part.replace(path)
+        sync_folder(folder)
+    except BaseException:
+        for part in parts:
+            part.unlink(missing_ok=True)
         raise
 
 

@@ -21,8 +21,7 @@ from mopflow.record.folder import (
     RECORD_JSON,
     ChainFile,
     is_part,
-    sync_folder,
-    write_whole,
+    put_together,
 )
 from mopflow.record.model import ChainHead
 from mopflow.record.page import render
@@ -191,7 +190,7 @@ class Writer:
     # pages
 
     def _put(self, pages: Mapping[str, bytes], content: Mapping[str, Any]) -> None:
-        """Chain and pages, the chain first: what it says of a page is there before the page is."""
+        """Chain and pages: the pages lie ready before the chain speaks of them, and take their place after it."""
         entries = [
             {
                 "name": name,
@@ -201,10 +200,10 @@ class Writer:
             }
             for name, page in pages.items()
         ]
-        self._chain().append({**{key: value for key, value in content.items() if value}, "pages": entries})
-        for name, page in pages.items():
-            write_whole(self.folder / name, page)
-        sync_folder(self.folder)
+        with put_together(self.folder, pages):
+            self._chain().append(
+                {**{key: value for key, value in content.items() if value}, "pages": entries}
+            )
 
     def _paper(self) -> dict[str, bytes]:
         now = datetime.now(UTC)

@@ -495,6 +495,7 @@ def test_on_a_full_disk_no_act_is_done_and_the_record_says_so(place: Place, temp
     assert "make room" in reason
     verdict = verify(folder_of(place))
     assert verdict.sound
+    assert of_kind(record_of(place), Kind.UNFINISHED) == []
     assert not list(folder_of(place).rglob(".*"))
 
 

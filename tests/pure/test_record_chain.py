@@ -20,7 +20,7 @@ from mopflow.ledger import Ledger
 from mopflow.procedures.table import step
 from mopflow.record import chain
 from mopflow.record.chain import BLOCK, FILE, Covered, canonical, seal
-from mopflow.record.folder import ChainFile, write_whole
+from mopflow.record.folder import ChainFile, put_together
 from mopflow.record.verify import Verdict, compare, verify
 from mopflow.run import carry_out
 
@@ -157,7 +157,7 @@ def test_a_line_that_a_killed_process_left_half_is_kept_in_the_next_one(tmp_path
 FULL = """
 import resource, sys
 from pathlib import Path
-from mopflow.record.folder import ChainFile, write_whole
+from mopflow.record.folder import ChainFile, put_together
 folder = Path(sys.argv[1])
 file = ChainFile(folder)
 with file.locked():
@@ -170,7 +170,8 @@ with file.locked():
     except OSError as error:
         said.append("chain")
 try:
-    write_whole(folder / "page", b"y" * 5000)
+    with put_together(folder, {"small": b"z", "page": b"y" * 5000}):
+        said.append("never")
 except OSError as error:
     said.append("page")
 with file.locked():
@@ -192,12 +193,15 @@ def test_a_full_disk_leaves_no_half_line_and_no_half_page(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "page"]
 
 
-def test_a_page_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
-    write_whole(tmp_path / "page", b"one")
-    write_whole(tmp_path / "page", b"two")
-    assert (tmp_path / "page").read_bytes() == b"two"
-    with pytest.raises(OSError):
-        write_whole(tmp_path / "no such folder" / "page", b"three")
+def test_pages_are_the_old_ones_or_the_new_ones(tmp_path: Path) -> None:
+    for content in (b"one", b"two"):
+        with put_together(tmp_path, {"page": content, "other": content}):
+            pass
+    assert [(tmp_path / name).read_bytes() for name in ("page", "other")] == [b"two", b"two"]
+    with pytest.raises(BadInput), put_together(tmp_path, {"page": b"three", "other": b"three"}):
+        raise BadInput("the chain does not take it")
+    assert [(tmp_path / name).read_bytes() for name in ("page", "other")] == [b"two", b"two"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "page"]
 
 
 # a whole record
