@@ -11,7 +11,19 @@ from typing import Any
 import typer
 from typer import _click as click_of_typer
 
-from cli import back_out, lab, look, output, people, post_check, prepare, rehearse, support_pack, upgrade
+from cli import (
+    back_out,
+    forecast,
+    lab,
+    look,
+    output,
+    people,
+    post_check,
+    prepare,
+    rehearse,
+    support_pack,
+    upgrade,
+)
 from mopflow.errors import MopflowError
 
 app = typer.Typer(
@@ -26,6 +38,7 @@ app = typer.Typer(
 _INTERRUPTED = 130  # what typer makes of a Ctrl-C
 
 look.add_to(app)
+forecast.add_to(app)
 prepare.add_to(app)
 upgrade.add_to(app)
 post_check.add_to(app)
