@@ -13,6 +13,7 @@ from typer import _click as click_of_typer
 
 from cli import (
     back_out,
+    forecast,
     lab,
     look,
     notices,
@@ -41,6 +42,7 @@ _INTERRUPTED = 130  # what typer makes of a Ctrl-C
 
 look.add_to(app)
 watch.add_to(app)
+forecast.add_to(app)
 prepare.add_to(app)
 upgrade.add_to(app)
 post_check.add_to(app)

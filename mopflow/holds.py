@@ -96,6 +96,8 @@ REMEDIES = {
     questions.APPROVE: "see that the system is as you want it, then answer. Where no run waits for the answer, start this "
     "command again after it.",
     "stop": "start this command again: it goes on where it was.",
+    questions.WINDOW: "start it in the next window (mopflow forecast SITE says what comes when). A person may let it begin "
+    "all the same, with name and reason: mopflow confirm SITE window:CLUSTER --by NAME --text REASON.",
     "console": "see that the site file names the VIP of the right system, then start this command again.",
     "kpis": "find out why the cluster carries no traffic; when it does, or its page says why not, start this command "
     "again.",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from mopflow import approvals, released, stops
+from mopflow import approvals, gate_window, released, stops
 from mopflow.asking import stop_if_stopped
 from mopflow.confirmations import backout_unconfirmed
 from mopflow.decide import Move, Progress, next_move
@@ -242,7 +242,7 @@ class _Leg:
 
     def _objections(self) -> list[Refusal]:
         try:
-            found = list(self.leg.guard(self.here))
+            found = list(gate_window.past_latest_start(self.here)) or list(self.leg.guard(self.here))
         except FINAL as refused:
             hold(self.here, Refusal(_word(refused), str(refused)))
         except UNREAD as away:

@@ -240,9 +240,10 @@ class Ledger:
         events: Iterable[Event] | None = None,
         after: int = 0,
     ) -> list[Row]:
-        """The journal, oldest first. A filter that is None does not filter. ``after``: rows with a higher id only."""
-        query = select(JournalModel).where(*_journal(site, campaign, procedure, step, cluster, events))
-        query = query.where(JournalModel.id > after)
+        """The journal, oldest first. A filter that is None does not filter; ``after``: rows with a higher id only."""
+        query = select(JournalModel).where(
+            *_journal(site, campaign, procedure, step, cluster, events), JournalModel.id > after
+        )
         with self._reading() as session:
             return [_row(found) for found in session.scalars(query.order_by(JournalModel.id))]
 
