@@ -11,7 +11,7 @@ from tasks.context import current
 from tasks.endings import Summary, one_after_the_other, skipped
 from tasks.opening import open_run
 from tasks.states import ends_as_state
-from tasks.steps import carry_out, require_ready
+from tasks.steps import carry_out, require_ready, tell_rehearsed
 
 
 @flow(name="upgrade-cmp", flow_run_name="upgrade the CMP clusters", log_prints=False)
@@ -29,6 +29,7 @@ def upgrade_cmp(site: str, campaign: str | None = None) -> Summary:
         clusters=lambda s: tuple(c.name for c in s.cmp_clusters),
     ) as (house, _):
         primary, secondary = cmp_procedures(house.site.source_release)
+        tell_rehearsed(house)
         require_ready(
             house,
             [cluster.name for cluster in house.site.cmp_clusters],

@@ -14,7 +14,7 @@ from tasks.context import current
 from tasks.endings import Summary, all_at_once, segment_clusters
 from tasks.opening import open_run
 from tasks.states import ends_as_state
-from tasks.steps import approved, carry_out, require_ready
+from tasks.steps import approved, carry_out, require_ready, tell_rehearsed
 
 
 @flow(name="upgrade-segment", flow_run_name="upgrade {segment}", log_prints=False)
@@ -28,6 +28,7 @@ def upgrade_segment(site: str, segment: str, campaign: str | None = None) -> Sum
         site, flow="upgrade-segment", scope=segment, campaign=campaign, clusters=segment_clusters(segment)
     ) as (house, slots):
         clusters = segment_clusters(segment)(house.site)
+        tell_rehearsed(house)
         require_ready(house, clusters, PROCEDURES["10.1.1"].step(1), Scope(segment=segment))
         for step in PROCEDURES["10.1.1"].steps:
             carry_out(step, Scope(segment=segment), house)
