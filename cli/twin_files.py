@@ -91,7 +91,7 @@ def twin_document(
         for kind in sorted(types)
     ]
     extra: dict[str, Any] = {"ntp": list(site.ntp)} if site.ntp else {}
-    if lab.pmac:
+    if lab.pmac or site.pmac is not None:
         host, gui = _free_addresses(addresses, 2)
         extra["pmac"] = {"name": PMAC_NAME, "address": host, "gui_address": gui}
     return {

@@ -8,13 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mopflow import rehearsals
 from mopflow.board import Board, Run, Stop, build
 from mopflow.ledger import Event, Executor, Ledger
 from mopflow.processes import ProcessMark, is_dead
 from mopflow.site import Site
 from mopflow.stops import STOP
-
-REHEARSED = ("4.4", 0)  # procedure and step under which a run notes whether its plan was rehearsed
 
 
 def read(
@@ -78,6 +77,6 @@ def _stop(ledger: Ledger, site: str, runs: Sequence[Executor]) -> Stop | None:
 
 def _rehearsed(ledger: Ledger, site: str, running: Sequence[Executor]) -> str:
     """What the newest run of those that are under way has noted."""
-    procedure, step = REHEARSED
+    procedure, step = rehearsals.PLACE
     row = ledger.last(site=site, procedure=procedure, step=step, events=[Event.NOTE])
     return row.entry.text if row is not None and row.executor in {one.id for one in running} else ""

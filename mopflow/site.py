@@ -213,10 +213,17 @@ class Pace(_Model):
         return max(self.poll, self.poll_floor)
 
 
+CMP_WORK = "cmp"  # what a window's work calls the CMP clusters; a segment is called by its name
+
+
 class Window(_Model):
+    """A maintenance window. ``work``: what is done in it; left out, the plan finds a window for everything."""
+
     name: str
     start: datetime
     end: datetime
+    work: tuple[str, ...] = ()  # cmp, or names of segments
+    engineers: tuple[str, ...] = ()  # names of contacts
 
     @model_validator(mode="after")
     def _order(self) -> Window:
@@ -513,6 +520,7 @@ def _mistakes(site: Site) -> Iterator[str]:
         if cluster.image_type not in have:
             yield f"media: no image of type {cluster.image_type}, needed by {cluster.name} ({where})"
             have[cluster.image_type] = "missing"
+    yield from _window_mistakes(site)
     known = set(seen)
     for i, alarm in enumerate(site.accepted_alarms):
         if alarm.source not in known:
@@ -529,6 +537,22 @@ def _mistakes(site: Site) -> Iterator[str]:
     for i, name in enumerate(site.ssh.legacy):
         if name not in known:
             yield f"ssh.legacy[{i}]: {name} is no server of this site"
+
+
+def _window_mistakes(site: Site) -> Iterator[str]:
+    known = [CMP_WORK, *(segment.name for segment in site.segments)]
+    people = [contact.name for contact in site.contacts]
+    placed: dict[str, str] = {}
+    for i, window in enumerate(site.windows):
+        for work in window.work:
+            if work not in known:
+                yield f"windows[{i}].work: {work} is no work of this site; there is {', '.join(known)}"
+            elif work in placed:
+                yield f"windows[{i}].work: {work} is the work of the window {placed[work]} already"
+            placed.setdefault(work, window.name)
+        for name in window.engineers:
+            if name not in people:
+                yield f"windows[{i}].engineers: {name} is no contact; contacts has {', '.join(people) or 'nobody'}"
 
 
 def _clusters(site: Site) -> Iterator[tuple[str, Cluster]]:

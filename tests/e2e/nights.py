@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -341,7 +342,12 @@ LAB_SITE = ROOT_DIR / "deployments" / "lab.yaml"
 
 @contextmanager
 def rehearsed(site: Path, folder: Path, *options: str, patience: float = 800.0) -> Iterator[Night]:
-    """Run `mopflow rehearse --keep --json` to its end; twin and Prefect server are up inside, and ended after."""
+    """Run `mopflow rehearse --keep --json` to its end; twin and Prefect server are up inside, and ended after.
+
+    The site file is copied first: its certificate is written beside it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    site = shutil.copy(site, folder.parent / site.name)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     command = [
         sys.executable,
