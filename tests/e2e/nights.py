@@ -188,7 +188,7 @@ class Night:
             now[event["server"]] = event["to"]
         return now
 
-    def wait_for(self, happened: Callable[[], Any], patience: float = 120.0) -> Any:
+    def wait_for(self, happened: Callable[[], Any], patience: float = 300.0) -> Any:
         """Wait until the condition holds; what it answered."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
