@@ -29,6 +29,7 @@ ROOT_DIR = Path(__file__).parents[2]
 PATIENCE = 420.0  # seconds for one command of a test
 SOURCE = "12.1.1.0.0_14.1.0"
 TARGET = "12.1.2.0.0_22.1.0"
+UPGRADE = "/var/TKLC/upgrade/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,20 @@ class Night:
         now = {s["name"]: s["release"] for c in world["clusters"] for s in c["servers"]}
         for event in self.events("release"):
             now[event["server"]] = event["to"]
+        return now
+
+    def images(self) -> dict[str, set[str]]:
+        """What lies in each server's upgrade folder now, from the flight record. An old image lay on each at first."""
+        world = yaml.safe_load((self.folder / "twin.yaml").read_text())
+        now = {s["name"]: set(s["images"]) for c in world["clusters"] for s in c["servers"]}
+        for event in self.events("file"):
+            name = event["path"].removeprefix(UPGRADE)
+            if event["server"] not in now or name == event["path"]:
+                continue
+            if event["op"] == "write":
+                now[event["server"]].add(name)
+            else:
+                now[event["server"]].discard(name)
         return now
 
     def wait_for(self, happened: Callable[[], Any], patience: float = 120.0) -> Any:
