@@ -36,7 +36,7 @@ def unapproved(here: Here, leg: Leg) -> Iterator[Refusal]:
             yield Refusal(FOLLOWS, reason, passing=True)
         return
     if _approved(here, leg) is None:
-        yield Refusal(APPROVE, f"may {here.scope} do this now? {here.step.key} {here.step.title}")
+        yield Refusal(APPROVE, f"may {here.step.title!r} be done on {here.scope} now?")
 
 
 def before_place(house: House, step: Step, scope: Scope) -> str:

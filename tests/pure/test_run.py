@@ -439,7 +439,7 @@ def test_an_act_that_a_person_must_confirm_is_held(place: Place) -> None:
     with place.house() as house:
         rules = house.site.autonomy.model_copy(update={"first_failover": Autonomy.CONFIRM})
         house.site = house.site.model_copy(update={"autonomy": rules})
-        with pytest.raises(Held, match="may mpe-1 do this now"):
+        with pytest.raises(Held, match="may 'Failover' be done on mpe-1 now"):
             carry_out(step("10.2/4"), MPE, house)
     assert place.system.sent == []
 
