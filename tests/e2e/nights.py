@@ -33,6 +33,7 @@ SPEED = 60  # twin seconds in a second
 CLICKING = 10.0  # seconds that an act through a browser may take: two on an idle machine, more on a busy one
 SOURCE = "12.1.1.0.0_14.1.0"
 TARGET = "12.1.2.0.0_22.1.0"
+UPGRADE = "/var/TKLC/upgrade/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,20 @@ class Night:
         now = {s["name"]: s["release"] for c in world["clusters"] for s in c["servers"]}
         for event in self.events("release"):
             now[event["server"]] = event["to"]
+        return now
+
+    def images(self) -> dict[str, set[str]]:
+        """What lies in each server's upgrade folder now, from the flight record. An old image lay on each at first."""
+        world = yaml.safe_load((self.folder / "twin.yaml").read_text())
+        now = {s["name"]: set(s["images"]) for c in world["clusters"] for s in c["servers"]}
+        for event in self.events("file"):
+            name = event["path"].removeprefix(UPGRADE)
+            if event["server"] not in now or name == event["path"]:
+                continue
+            if event["op"] == "write":
+                now[event["server"]].add(name)
+            else:
+                now[event["server"]].discard(name)
         return now
 
     def wait_for(self, happened: Callable[[], Any], patience: float = 300.0) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,6 +25,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "night"
 
 
+def was_prepared(night: Night, summary: dict[str, Any]) -> None:
+    """Hashes in the order of 4.6.5 step 3, one image of the target on each server, a backup of each off the server."""
+    assert summary["readiness"]["ready"] is True
+    rehashed = list(dict.fromkeys(e["server"] for e in night.events("password_set")))
+    assert rehashed == ["cmp-1b", "cmp-1a", "mpe-1b", "mpe-1a"]
+    images = night.images()
+    assert {server: len(found) for server, found in images.items()} == dict.fromkeys(images, 1)
+    assert all("-12.1.2." in image for found in images.values() for image in found)
+    backups = {path.parent.name for path in (night.folder / "backups").rglob("*.iso")}
+    assert backups == {server.name for server in night.site.servers}
+    assert [path.parent.name for path in (night.folder / "backups").rglob("*.tar.gz")] == ["cmp-1a"]
+
+
 @pytest.mark.timeout(1200)  # the longest of all: it is begun first
 def test_a_whole_night(folder: Path) -> None:
     """`mopflow rehearse --keep`: every goal holds, every rule is kept; the flows again do nothing; no secret leaks."""
@@ -31,6 +45,7 @@ def test_a_whole_night(folder: Path) -> None:
         assert night.first.code == 0, night.first.err
         summary = json.loads(night.first.out)
         assert (summary["exit"], summary["holds"]) == (0, [])
+        was_prepared(night, summary)
         assert set(night.releases().values()) == {"12.1.2.0.0_22.1.0"}
         assert night.violations(complete=True) == []
         for key in ("9.1.1/4", "9.1.1/10", "9.1.1/12", "9.1.1/17", "9.1.2/2", "9.1.2/3"):
