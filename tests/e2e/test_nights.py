@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from leaks import leaks
-from nights import LAB_SITE, SMALL, SMALL_SITE, begin, rehearsed
+from nights import LAB_SITE, SMALL, SMALL_SITE, Night, begin, rehearsed
 
 from cli.prefect_server import PrefectServer
 from mopflow.ledger import Event
