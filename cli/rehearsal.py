@@ -353,9 +353,14 @@ def begin_on(site: Site, source: str) -> Site:
 
 
 def asks(site: Site) -> Site:
-    """The same site, where a person is asked what a real site's person would be asked, and is waited for."""
+    """The same site, where a person is asked what its own autonomy asks, and is waited for.
+
+    An act that a person would do (observe) is asked for, too; a site that asks nothing asks as a real one does.
+    """
+    own = {name: Autonomy.CONFIRM if value is Autonomy.OBSERVE else value for name, value in site.autonomy}
+    rules = AutonomyRules(**own) if Autonomy.CONFIRM in own.values() else AutonomyRules()
     lab = site.lab.model_copy(update={"answers": {}}) if site.lab is not None else None
-    return site.model_copy(update={"autonomy": AutonomyRules(), "holds": HoldRules(wait=True), "lab": lab})
+    return site.model_copy(update={"autonomy": rules, "holds": HoldRules(wait=True), "lab": lab})
 
 
 def _works_alone(site: Site, path: Path, back_out: bool) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from cli import output
 from cli.main import main
+from cli.rehearsal import asks
 from cli.twin_files import twin_document
 from mopflow import certificate
 from mopflow.certificate import Certificate, folder_of, of_rehearsal, read, rehearsed, write
@@ -376,6 +377,14 @@ def test_the_twin_of_a_site_with_a_pmac_has_one(site: Site) -> None:
     assert "pmac" in twin_document(with_pmac, 1, 60, [])
 
 
+def test_a_rehearsal_that_asks_is_of_the_plan_of_a_site_that_asks(site: Site, lab: Site) -> None:
+    mine = AutonomyRules(cmp_switch=Autonomy.AUTO, first_failover=Autonomy.CONFIRM)
+    confirms = site.model_copy(update={"autonomy": mine})
+    assert plan_hash(asks(confirms)) == plan_hash(confirms)
+    assert asks(site).autonomy == AutonomyRules()  # it has a person act, which is asked for instead
+    assert asks(lab).autonomy == AutonomyRules()  # it asks nothing of its own
+
+
 # the command and the page
 
 
@@ -436,7 +445,7 @@ def test_the_page_says_how_far_the_preparation_is(file: Path, site: Site) -> Non
 
 
 def test_a_name_with_html_in_it_stays_a_name(file: Path) -> None:
-    file.write_text(file.read_text().replace("{name: J. Doe,", "{name: J. <b>Doe</b>,"))
+    file.write_text(file.read_text().replace("J. Doe", "J. <b>Doe</b>"))
     page = file.with_name("plan.html")
     assert main(["plan", str(file), "--html", str(page)]) == output.OK
     assert "J. &lt;b&gt;Doe&lt;/b&gt;" in page.read_text()
