@@ -158,7 +158,7 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
         Kind.QUESTION if question.kind is HoldKind.QUESTION else Kind.HOLD,
         f"{here.scope} at {here.step.key}",
         f"{here.step.key} {here.step.title}, {here.scope}: {reason} [hold {row.id}]",
-        f"{remedy} The run waits for the answer: {answers.command(row, path)}" if waits else remedy,
+        f"{remedy}\nThe run waits for the answer: {answers.command(row, path)}" if waits else remedy,
         holds=[row.id],
     )
     raise Held(row.id, f"{here.step.key} {here.scope}", reason, remedy)
