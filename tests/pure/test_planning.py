@@ -133,7 +133,7 @@ def test_work_that_fits_nowhere_and_work_in_the_wrong_order_are_said(site: Site)
     [
         ("work: [cmp, berlin]", "berlin is no work of this site; there is cmp, leipzig, dresden"),
         ("work: [cmp, cmp]", "cmp is the work of the window CMP already"),
-        ("engineers: [Nobody]", "Nobody is no contact; contacts has J. Doe, Oracle Support"),
+        ("engineers: [Nobody]", "Nobody is no contact; contacts has J. Doe, A. Boss, Oracle Support"),
     ],
 )
 def test_a_window_names_work_and_people_that_exist(tmp_path: Path, line: str, wanted: str) -> None:
@@ -268,9 +268,10 @@ def differs(site: Site, **change: Any) -> str:
 
 def test_the_differences_are_named(site: Site) -> None:
     assert differs(site) == ""
-    assert differs(site, autonomy=AutonomyRules()) == (
-        "autonomy cmp_switch: observe, now confirm; autonomy first_failover: observe, now confirm; "
-        "autonomy backout: observe, now confirm"
+    a_person = {name: Autonomy.OBSERVE for name in ("cmp_switch", "first_failover", "backout")}
+    assert differs(site, autonomy=AutonomyRules(**a_person)) == (
+        "autonomy cmp_switch: confirm, now observe; autonomy first_failover: confirm, now observe; "
+        "autonomy backout: confirm, now observe"
     )
     assert differs(site, pace=Pace(stagger=90)) == "limits stagger: 60, now 90"
     assert differs(site, images=site.images.model_copy(update={"way": Way.RELAY})) == (
@@ -295,10 +296,12 @@ def test_where_only_the_rows_differ_they_are_named(site: Site) -> None:
 
 
 def test_another_plan_is_named_with_its_differences(file: Path, site: Site) -> None:
-    stored(a_certificate(site.model_copy(update={"autonomy": AutonomyRules()})), file)
+    stored(
+        a_certificate(site.model_copy(update={"autonomy": AutonomyRules(cmp_switch=Autonomy.OBSERVE)})), file
+    )
     text = rehearsed(site, file).text
     assert "was not rehearsed. The rehearsal of 2026-11-20 14:05 UTC" in text
-    assert "autonomy cmp_switch: confirm, now observe" in text
+    assert "autonomy cmp_switch: observe, now confirm" in text
 
 
 def test_a_new_version_of_mopflow_is_another_plan(file: Path, site: Site) -> None:
@@ -419,7 +422,7 @@ def test_the_page_has_everything_and_needs_nothing_from_outside(file: Path, site
             assert name in text
     for row in planning(site).rows:
         assert f"<td>{row.key}</td>" in text
-    assert "2026-11-24 23:00 UTC+01:00" in text
+    assert "2026-11-24 22:00 UTC+01:00" in text
     assert "Preparation due 2026-11-23 17:00" in text
     assert "Oracle Support" in text
     assert "Nothing was prepared yet" in text
