@@ -268,7 +268,7 @@ def differs(site: Site, **change: Any) -> str:
 
 def test_the_differences_are_named(site: Site) -> None:
     assert differs(site) == ""
-    a_person = {name: Autonomy.OBSERVE for name in ("cmp_switch", "first_failover", "backout")}
+    a_person = dict.fromkeys(("cmp_switch", "first_failover", "backout"), Autonomy.OBSERVE)
     assert differs(site, autonomy=AutonomyRules(**a_person)) == (
         "autonomy cmp_switch: confirm, now observe; autonomy first_failover: confirm, now observe; "
         "autonomy backout: confirm, now observe"
@@ -423,7 +423,7 @@ def test_the_page_has_everything_and_needs_nothing_from_outside(file: Path, site
     for row in planning(site).rows:
         assert f"<td>{row.key}</td>" in text
     assert "2026-11-24 22:00 UTC+01:00" in text
-    assert "Preparation due 2026-11-23 17:00" in text
+    assert "Preparation due 2026-11-23 16:00" in text
     assert "Oracle Support" in text
     assert "Nothing was prepared yet" in text
     assert not re.search(r"(src|href)=|url\(|@import|<script", text)
