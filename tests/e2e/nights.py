@@ -174,7 +174,7 @@ class Night:
     def record(self) -> Path:
         """The folder of the record of the newest campaign."""
         with self.ledger() as ledger:
-            return self.folder / self.site.evidence / ledger.campaigns(self.site.name)[-1].id
+            return self.folder / load(self.site_file).evidence / ledger.campaigns(self.site.name)[-1].id
 
     def holds(self) -> dict[str, str]:
         """Rule of each open hold, by what is held."""
