@@ -5,8 +5,9 @@ READY := .venv/.ready
 ARGS ?=
 
 QUICK := not soak and not e2e and not browser and not twin
-WIRES := not soak and not e2e and (browser or twin)
-NIGHTS := not soak and e2e
+# these stand in one folder each (tests/conftest.py sees to it): a worker need not collect all the others
+WIRES := tests/twin -m "not soak and not e2e and (browser or twin)"
+NIGHTS := tests/e2e -m "not soak and e2e"
 # the quick tests alone have to show every goal of every numbered row: no, yes and unknown (tests/checker/shown.py)
 RUN_QUICK := $(BIN)/pytest -q -n 2 --dist loadfile --traces -m "$(QUICK)"
 # three at a time: both kinds wait about half of their time
@@ -27,10 +28,10 @@ $(READY): pyproject.toml tools/setup.sh
 rehearse: $(READY) ## the whole upgrade on the twin (options: ARGS="--seed 2 --keep")
 	@$(BIN)/mopflow rehearse $(ARGS)
 
-test: lint ## every check and every test but the long ones
-	$(RUN_QUICK)
-	$(BIN)/pytest -q -n 3 --dist loadscope $(SECOND) -m "$(WIRES)"
-	$(BIN)/pytest -q -n 3 --dist worksteal $(SECOND) -m "$(NIGHTS)"
+test: $(READY) ## every check and every test but the long ones
+	@$(MAKE) --no-print-directory -j 2 lint quick # mypy alone would leave a core idle
+	$(BIN)/pytest -q -n 3 --dist loadscope $(SECOND) $(WIRES)
+	$(BIN)/pytest -q -n 3 --dist load --maxschedchunk 1 $(SECOND) $(NIGHTS)
 
 quick: $(READY) ## the tests that need neither twin nor browser
 	$(RUN_QUICK)

@@ -16,7 +16,8 @@ KINDS: dict[str, type[Block]] = {"": Secret, "secret": Secret, "notice-channels"
 def read_secret(name: str) -> SecretStr:
     """The secret of a block.
 
-    ``NAME`` is a Secret block; ``notice-channels/NAME#2`` the second URL of a NoticeChannels block.
+    ``NAME`` is a Secret block; ``notice-channels/NAME`` all channels of a NoticeChannels block, a line each, and
+    ``notice-channels/NAME#2`` the second one; the tags of a channel stand before its URL.
     Raises SecretMissing when there is no such block or it has another shape, Unreachable when Prefect's server does
     not answer. No error holds the secret.
     """
@@ -27,7 +28,7 @@ def read_secret(name: str) -> SecretStr:
         raise SecretMissing(f"Prefect block {name}: {slug!r} is no type that holds a secret for mopflow")
     block = _load(kind, document, name)
     if isinstance(block, NoticeChannels):
-        return _channel(block, name, index)
+        return _channels(block, name, index)
     assert isinstance(block, Secret)
     value = block.value.get_secret_value()  # not `get()`: that makes a number of a password of digits
     if not isinstance(value, str) or not value:
@@ -49,13 +50,14 @@ def _load(kind: type[Block], document: str, name: str) -> Block:
     return loaded
 
 
-def _channel(block: NoticeChannels, name: str, index: str) -> SecretStr:
+def _channels(block: NoticeChannels, name: str, index: str) -> SecretStr:
+    """All channels as lines, or the one with this number; each with its tags, as `mopflow.channels` reads them."""
     count = len(block.urls)
-    if not index and count == 1:
-        return block.urls[0]
+    if not index:
+        return SecretStr("\n".join(block.line(each) for each in range(count)))
     if index.isdecimal() and 1 <= int(index) <= count:
-        return block.urls[int(index) - 1]
+        return SecretStr(block.line(int(index) - 1))
     raise SecretMissing(
         f"Prefect block {name}: it has {count} channels; name one of them, #1 to #{count}, such as "
-        f"{name.partition('#')[0]}#1"
+        f"{name.partition('#')[0]}#1, or all of them without a number"
     )

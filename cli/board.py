@@ -1,245 +1,223 @@
-"""The live board on a terminal, and as a document."""
+"""The live board on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterable, Iterator
+from enum import Enum, auto
 
-from rich.cells import cell_len
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.text import Text
 
-from mopflow.board import AlarmMark, Board, ServerRow, Timeliness, Work
+from mopflow import board_words as words
+from mopflow.alarms import Standing
+from mopflow.board import Board, ClusterRow, ServerRow, Timeliness, Work
+from mopflow.errors import UnreadableReply
+from mopflow.ledger.records import Hold, HoldKind
+from mopflow.release import Release
 
 _STATE = {"working": "cyan", "waiting": "cyan", "done": "green", "held": "bold red", "failed": "bold red"}
-_HEADINGS = ("", "role, since", "release, normal until", "alarms", "what happens")
-_SENTENCES = 4
-_WIDEST = 36
 _ROLE = {"Active": "green", "Standby": "", "Forced Standby": "yellow", "OOS": "yellow", "Zombie": "bold red"}
+_TROUBLE = (Standing.UNEXPECTED, Standing.OVERSTAYING)
+_BAR = 10  # cells of a progress bar
+_NAME, _ROLE_WIDTH, _OPERATION = 24, len("Forced Standby"), _BAR + 6
+_WIDE = 120  # from here on a release is shown as the console prints it
+
+
+class Detail(Enum):
+    """How much is shown; the first that fits the terminal's height."""
+
+    FULL = auto()
+    FOLDED = auto()  # clusters at rest in one line together
+    TIGHT = auto()  # a line per cluster, and only the alarms that are not understood
+
+
+class View:
+    """The board for a terminal of any width. ``fit``: give up detail until it fits the terminal's height."""
+
+    def __init__(self, board: Board, *, fit: bool = False) -> None:
+        self._board = board
+        self._fit = fit
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for detail in Detail:
+            parts = list(_parts(self._board, detail, options.max_width, options.ascii_only))
+            height = sum(len(console.render_lines(part, options, pad=False)) for part in parts)
+            if not self._fit or detail is Detail.TIGHT or height < options.size.height:
+                yield from parts
+                return
 
 
 def render(board: Board) -> RenderableType:
-    """One table: a line per cluster with its step, a line per server beneath it."""
-    parts: list[RenderableType] = [Text(_title(board), style="bold")]
-    rows = list(_rows(board))
-    table = Table(box=None, pad_edge=False, expand=True)
-    for place, heading in enumerate(_HEADINGS):
-        if place == _SENTENCES:  # these are cut to what is left, never what says who, where and when
-            table.add_column(heading, overflow="ellipsis", no_wrap=True, ratio=1)
-        else:
-            needed = max(cell_len(heading), *(cell_len(row[place].plain) for row in rows))
-            table.add_column(heading, overflow="ellipsis", no_wrap=True, width=min(needed, _WIDEST))
-    for row in rows:
-        table.add_row(*row)
-    parts.append(table)
-    for alarm in board.loose_alarms:
-        parts.append(
-            Text(f"alarm of a source that the site file does not have: {_alarm(alarm)}", style="red")
-        )
+    """The whole board."""
+    return View(board)
+
+
+def _parts(board: Board, detail: Detail, width: int, ascii_only: bool) -> Iterator[RenderableType]:
+    yield from _header(board)
     for hold in board.holds:
-        where = hold.cluster or "the run"
-        parts.append(Text(f"HOLD {where} at {hold.procedure}/{hold.step}: {hold.reason}", style="bold red"))
-        parts.append(Text(f"  to do: {hold.remedy}"))
-    return Group(*parts)
+        yield from _hold(hold, board, detail)
+    yield from _clusters(board, detail, width, ascii_only)
+    yield from _alarms(board, detail)
 
 
-def _title(board: Board) -> str:
-    if board.taken is None:
-        return f"{board.site}: nothing has been read yet"
-    return f"{board.site} as of {_clock(board.taken)} UTC, Current ISO: {board.current_iso or '-'}"
+def _header(board: Board) -> Iterator[RenderableType]:
+    campaign = f", campaign {board.campaign}" if board.campaign is not None else ""
+    yield Text(f"{board.site} at {words.clock(board.now, exact=True)} UTC{campaign}", style="bold")
+    for said in words.runs(board):
+        yield _hanging(said, "" if board.at_work else "yellow" if not board.runs else "bold red")
+    for place, said in enumerate(words.stop(board)):
+        yield _hanging(said, "bold yellow" if place == 0 else "yellow")
+    if board.window is not None:
+        yield _hanging(words.window(board.window, board.now))
+    if board.rehearsed:
+        yield _hanging(board.rehearsed)
+    yield _hanging(f"system: {words.age(board)}, Current ISO: {board.current_iso or '-'}", "dim")
 
 
-def _rows(board: Board) -> Iterator[tuple[Text, Text, Text, Text, Text]]:
-    """A line per scope with its step, a line per server beneath its cluster."""
+def _hanging(text: str, style: str = "", indent: int = 0) -> RenderableType:
+    """Wrapped at the terminal's edge, never cut."""
+    return Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, indent), expand=False)
+
+
+# holds
+
+
+def _hold(hold: Hold, board: Board, detail: Detail) -> Iterator[RenderableType]:
+    style = "bold yellow" if hold.kind is HoldKind.QUESTION else "bold red"
+    yield _hanging(words.hold_title(hold, board), style)
+    yield _hanging(hold.reason, indent=2)
+    if detail is not Detail.TIGHT:
+        yield _hanging(f"to do: {hold.remedy}", indent=2)
+        for said in words.answering(hold, board):
+            yield _hanging(said, "bold" if said.startswith("type") else "", indent=2)
+
+
+# clusters and servers
+
+
+def _clusters(board: Board, detail: Detail, width: int, ascii_only: bool) -> Iterator[RenderableType]:
+    yield Text("")
     for work in board.elsewhere:
-        since, until, words = _step(work)
-        yield Text(work.scope, style="bold"), since, until, Text(), words
+        if work.state != "done" or detail is Detail.FULL:
+            yield Text(work.scope, style="bold")
+            yield from _work(work, board, detail)
+    names = [server.name for cluster in board.clusters for server in cluster.servers]
+    column = min(_NAME, max((len(name) for name in names), default=0))
     for cluster in board.clusters:
-        name = Text(cluster.name, style="bold")
-        if cluster.work is not None:
-            since, until, words = _step(cluster.work)
-            yield name, since, until, Text(), words
-        else:
-            yield name, Text(), Text(), Text(), Text(cluster.stage)
+        if detail is Detail.FULL or not cluster.quiet:
+            yield from _cluster(cluster, board, detail, column, width, ascii_only)
+    if detail is not Detail.FULL:
+        yield from _at_rest(cluster for cluster in board.clusters if cluster.quiet)
+
+
+def _at_rest(clusters: Iterable[ClusterRow]) -> Iterator[RenderableType]:
+    by_stage: dict[str, list[str]] = {}
+    for cluster in clusters:
+        by_stage.setdefault(cluster.stage or "not read yet", []).append(cluster.name)
+    for stage, names in by_stage.items():
+        yield _hanging(f"{stage}: {', '.join(names)}", "dim")
+
+
+def _cluster(
+    cluster: ClusterRow, board: Board, detail: Detail, column: int, width: int, ascii_only: bool
+) -> Iterator[RenderableType]:
+    if detail is not Detail.TIGHT:
+        title = Text(no_wrap=True, overflow="ellipsis")
+        title.append(cluster.name, style="bold")
+        title.append(f"  {words.title(cluster)}", style="dim")
+        if cluster.stage:
+            title.append(f": {cluster.stage}")
+        yield title
         for server in cluster.servers:
-            yield (
-                Text(f"  {server.name}"),
-                Text(server.role, style=_ROLE.get(server.role, "")),
-                Text(server.release),
-                _alarms(server),
-                _on_server(server),
-            )
+            yield _server(server, column, width, ascii_only)
+    for server in cluster.servers:
+        if server.work is not None and (server.work.state != "done" or detail is Detail.FULL):
+            yield from _work(server.work, board, detail)
+    if cluster.work is not None:
+        yield from _work(cluster.work, board, detail)
 
 
-def _step(work: Work) -> tuple[Text, Text, Text]:
-    """Since when, until when it is normal, and which step with what it waits for."""
-    words = f"{work.key} {work.title}"
-    if work.says:
-        words += f" ({work.state}: {work.says})" if work.state in ("held", "failed") else f" ({work.says})"
-    until = _clock(work.usual_until) if work.usual_until is not None and work.timeliness else ""
-    late = work.timeliness in (Timeliness.LATE, Timeliness.LONGER)
-    return (
-        Text(_clock(work.since)),
-        Text(f"{until} {work.timeliness}" if late else until, style="yellow" if late else ""),
-        Text(words, style=_STATE.get(work.state, "")),
-    )
-
-
-def _on_server(server: ServerRow) -> Text:
-    """The operation that the console shows, else what we do on this server."""
-    operation = _operation(server)
-    if operation or server.work is None or server.work.state == "done":
-        return Text(operation)
-    _, _, words = _step(server.work)
-    return words
-
-
-def _operation(server: ServerRow) -> str:
-    if server.doing == "nothing":
-        return ""
-    return " ".join(server.operation.split())[:60]
-
-
-def _alarms(server: ServerRow) -> Text:
-    text = Text()
+def _server(server: ServerRow, column: int, width: int, ascii_only: bool) -> Text:
+    """Who, in which role, on which release, how far, and its alarms; only the alarms are cut at the edge."""
+    release = server.release if width >= _WIDE else _short(server.release)
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"  {_cut(server.name, column):<{column}} ")
+    line.append(f"{server.role:<{_ROLE_WIDTH}} ", style=_ROLE.get(server.role, ""))
+    line.append(f"{release:<{18 if width >= _WIDE else 7}} ")
+    line.append(f"{_progress(server, ascii_only):<{_OPERATION}} ", style="cyan")
     if server.sync_broken:
-        text.append("Sync Broken ", style="bold red")
-    if server.expected:
-        text.append(f"{server.expected} expected ")
-    if server.unexpected:
-        text.append(
-            " ".join(f"{alarm.number} {alarm.standing}" for alarm in server.unexpected), style="bold red"
-        )
-    return text
+        line.append("Sync Broken ", style="bold red")
+    for alarm in server.unexpected:
+        line.append(f"{alarm.number} {alarm.standing} ", style="bold red")
+    for alarm in server.alarms:
+        if alarm.in_doubt:
+            line.append(f"{alarm.number} just seen ", style="yellow")
+    counts = [(server.count(standing), standing) for standing in (Standing.EXPECTED, Standing.BASELINE)]
+    line.append(", ".join(f"{count} {standing}" for count, standing in counts if count), style="dim")
+    return line
 
 
-def _alarm(alarm: AlarmMark) -> str:
-    return f"{alarm.number} {alarm.severity} on {alarm.source}: {alarm.text} ({alarm.standing})"
+def _progress(server: ServerRow, ascii_only: bool) -> str:
+    if not server.running:
+        return "" if server.doing in ("nothing", "") else server.doing
+    if server.percent is None:
+        return "runs"
+    full = round(min(server.percent, 100) * _BAR / 100)
+    done, left = ("#", "-") if ascii_only else ("█", "░")
+    return f"{done * full}{left * (_BAR - full)} {server.percent:>3} %"
 
 
-def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%H:%M:%S}"
-
-
-# a line per change, where there is no terminal
-
-
-class Changes:
-    """Says in lines what has changed since the board before."""
-
-    def __init__(self) -> None:
-        self._said: dict[tuple[str, str], str] = {}
-
-    def lines(self, board: Board) -> list[str]:
-        return [text for key, text in _facts(board) if self._is_new(key, text)]
-
-    def _is_new(self, key: tuple[str, str], text: str) -> bool:
-        if self._said.get(key) == text:
-            return False
-        self._said[key] = text
-        return True
-
-
-def _facts(board: Board) -> Iterator[tuple[tuple[str, str], str]]:
-    for work in board.elsewhere:
-        yield ("work", work.scope), _work_line(work)
-    for cluster in board.clusters:
-        if cluster.work is not None:
-            yield ("work", cluster.name), _work_line(cluster.work)
-        for server in cluster.servers:
-            if server.work is not None:
-                yield ("work", server.name), f"  {_work_line(server.work)}"
-            if server.role != "?":
-                yield ("server", server.name), f"  {server.name}: {server.role}, {server.release}"
-        for server in cluster.servers:
-            for alarm in server.unexpected:
-                yield ("alarm", f"{alarm.number} {alarm.source}"), f"  alarm {_alarm(alarm)}"
-    for hold in board.holds:
-        yield (
-            ("hold", hold.id),
-            f"HOLD {hold.cluster or 'the run'} at {hold.procedure}/{hold.step}: {hold.reason} To do: {hold.remedy}",
-        )
-
-
-def _work_line(work: Work) -> str:
-    words = f"{work.scope}: {work.key} {work.title}"
+def _work(work: Work, board: Board, detail: Detail) -> Iterator[RenderableType]:
+    """Which step, what it waits for, since when, usual and late."""
+    style = _STATE.get(work.state, "")
     if work.state == "done":
-        return f"{words}: {work.says}"
-    if work.state not in ("working", "waiting"):
-        return f"{words}: {work.state}, {work.says}"
-    return words + (", late" if work.timeliness is Timeliness.LATE else "")
+        line = Text(f"  {work.key} {work.title}: {words.doing(work)}", style="dim")
+        line.no_wrap, line.overflow = True, "ellipsis"
+        yield line
+        return
+    tight = detail is Detail.TIGHT
+    where = f"{work.scope}: " if tight else ""
+    yield _hanging(f"{where}{work.key} {work.title}: {words.doing(work)}", style, indent=0 if tight else 2)
+    late = {Timeliness.LATE: "bold red", Timeliness.LONGER: "yellow"}.get(work.timeliness, "")
+    yield _hanging(words.times(work, board), late, indent=4)
 
 
-# as a document
+def _short(release: str) -> str:
+    try:
+        return Release.parse(release).short
+    except UnreadableReply:
+        return release
 
 
-def as_document(board: Board) -> dict[str, Any]:
-    return {
-        "site": board.site,
-        "taken": board.taken.isoformat() if board.taken is not None else None,
-        "current_iso": board.current_iso,
-        "clusters": [
-            {
-                "name": cluster.name,
-                "kind": cluster.kind,
-                "segment": cluster.segment,
-                "stage": cluster.stage,
-                "step": _work_document(cluster.work) if cluster.work is not None else None,
-                "servers": [
-                    {
-                        "name": server.name,
-                        "role": server.role,
-                        "release": server.release,
-                        "operation": server.operation,
-                        "percent": server.percent,
-                        "up_to_date": server.up_to_date,
-                        "sync_broken": server.sync_broken,
-                        "step": _work_document(server.work) if server.work is not None else None,
-                        "alarms": [_alarm_document(alarm) for alarm in server.alarms],
-                    }
-                    for server in cluster.servers
-                ],
-            }
-            for cluster in board.clusters
-        ],
-        "elsewhere": [_work_document(work) for work in board.elsewhere],
-        "other_alarms": [_alarm_document(alarm) for alarm in board.loose_alarms],
-        "holds": [
-            {
-                "cluster": hold.cluster,
-                "step": f"{hold.procedure}/{hold.step}",
-                "rule": hold.rule,
-                "reason": hold.reason,
-                "to_do": hold.remedy,
-                "since": hold.opened.isoformat(),
-            }
-            for hold in board.holds
-        ],
-    }
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else name[: width - 1] + "…"
 
 
-def _work_document(work: Work) -> dict[str, Any]:
-    return {
-        "scope": work.scope,
-        "procedure": work.procedure,
-        "number": work.number,
-        "title": work.title,
-        "state": work.state,
-        "says": work.says,
-        "since": work.since.isoformat(),
-        "normal_until": work.usual_until.isoformat() if work.usual_until is not None else None,
-        "late_at": work.late_at.isoformat() if work.late_at is not None else None,
-        "timeliness": work.timeliness.value,
-    }
+# the alarms against what is expected
 
 
-def _alarm_document(alarm: AlarmMark) -> dict[str, Any]:
-    return {
-        "number": alarm.number,
-        "severity": alarm.severity,
-        "source": alarm.source,
-        "standing": alarm.standing,
-        "text": alarm.text,
-    }
+def _alarms(board: Board, detail: Detail) -> Iterator[RenderableType]:
+    doubtful = [alarm for alarm in board.alarms if alarm.in_doubt]
+    counts = [f"{len(board.standing(standing))} {standing}" for standing in reversed(Standing)]
+    if doubtful:
+        counts.append(f"{len(doubtful)} just seen")
+    counts.append(f"{len(board.absent)} expected but absent")
+    yield Text("")
+    yield _hanging(f"alarms: {', '.join(counts)}", "bold")
+    for standing in _TROUBLE:
+        for alarm in board.standing(standing):
+            yield _hanging(f"{standing}: {words.alarm(alarm)}", "bold red", indent=2)
+    if detail is Detail.TIGHT:
+        return
+    for alarm in doubtful:
+        yield _hanging(f"just seen: {words.alarm(alarm)}", "yellow", indent=2)
+    for alarm in board.standing(Standing.BASELINE):
+        yield _hanging(f"baseline: {words.alarm(alarm)}", indent=2)
+    yield from _by_cluster("expected", words.numbers(board.standing(Standing.EXPECTED)))
+    yield from _by_cluster("expected but absent", words.absent(board.absent))
+
+
+def _by_cluster(what: str, numbers: dict[str, list[int]]) -> Iterator[RenderableType]:
+    for cluster, those in numbers.items():
+        yield _hanging(f"{what} on {cluster}: {' '.join(map(str, those))}", "dim", indent=2)

@@ -11,7 +11,6 @@ from rich.console import Console
 from cli import output
 
 if TYPE_CHECKING:
-    from mopflow.plan import PlannedStep
     from mopflow.site import Site
 
 SiteFile = Annotated[Path, typer.Argument(metavar="FILE", help="The site file.")]
@@ -74,78 +73,18 @@ def _counts(site: Site) -> dict[str, Any]:
     }
 
 
-def plan(file: SiteFile, as_json: AsJson = False) -> int:
-    """Every step that will run: on what, in which order, with which alarms, how long, and who acts."""
-    from mopflow.plan import plan as make_plan
-    from mopflow.site_file import load
+def plan(
+    file: SiteFile,
+    page: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="PAGE", help="Write the plan as a page, too; it can be printed."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Windows, work in batches, engineers, times, and every step: on what, with which alarms, how long, who acts."""
+    from cli.planning import show
 
-    site = load(file)
-    rows = make_plan(site)
-    output.answer(as_json, [_planned(row) for row in rows], lambda console: _show_plan(console, site, rows))
-    return output.OK
-
-
-def _planned(row: PlannedStep) -> dict[str, Any]:
-    return {
-        "order": row.order,
-        "command": row.command,
-        "procedure": row.procedure,
-        "number": row.number,
-        "title": row.title,
-        "actor": row.actor.value,
-        "cluster": row.cluster,
-        "segment": row.segment,
-        "where": row.where,
-        "expects": list(row.expects),
-        "during": list(row.during),
-        "after": list(row.after),
-        "minutes": row.minutes,
-        "who": row.who.value,
-        "together": row.together or None,
-        "note": row.note,
-        "mixed": row.mixed,
-    }
-
-
-def _show_plan(console: Console, site: Site, rows: list[PlannedStep]) -> None:
-    from rich.table import Table
-
-    from mopflow.plan import mixed_version
-
-    console.print(
-        f"{site.name}: {site.source} to {site.target}, {len(rows)} steps. Prepare a day before the window. Clusters of one segment run side by side, "
-        "at most four at one time, their starts at least a minute apart and their failovers one by one."
-    )
-    for line in mixed_version(rows):
-        console.print(line)
-    command = ""
-    table: Table | None = None
-    for row in rows:
-        if row.command != command or table is None:
-            if table is not None:
-                console.print(table)
-            command = row.command
-            table = Table(title=f"mopflow {command}", title_justify="left", box=None, pad_edge=False)
-            for heading in ("#", "step", "title", "on", "min", "who", "alarms that may stand"):
-                table.add_column(
-                    heading, overflow="fold", justify="right" if heading in ("#", "min") else "left"
-                )
-        alarms = ""
-        if row.during:
-            alarms += "during: " + " ".join(map(str, row.during))
-        if row.after:
-            alarms += (" " if alarms else "") + "after: " + " ".join(map(str, row.after))
-        table.add_row(
-            str(row.order),
-            row.key,
-            row.title + (f" ({row.note})" if row.note else ""),
-            row.where,
-            f"{row.minutes:g}",
-            row.who.value,
-            alarms or "-",
-        )
-    if table is not None:
-        console.print(table)
+    return show(file, page, as_json)
 
 
 def steps(as_json: AsJson = False) -> int:

@@ -11,7 +11,22 @@ from typing import Any
 import typer
 from typer import _click as click_of_typer
 
-from cli import back_out, lab, look, output, people, post_check, prepare, rehearse, support_pack, upgrade
+from cli import (
+    back_out,
+    forecast,
+    lab,
+    look,
+    notices,
+    output,
+    people,
+    post_check,
+    prepare,
+    record,
+    rehearse,
+    support_pack,
+    upgrade,
+    watch,
+)
 from mopflow.errors import MopflowError
 
 app = typer.Typer(
@@ -26,10 +41,14 @@ app = typer.Typer(
 _INTERRUPTED = 130  # what typer makes of a Ctrl-C
 
 look.add_to(app)
+watch.add_to(app)
+forecast.add_to(app)
 prepare.add_to(app)
 upgrade.add_to(app)
 post_check.add_to(app)
+notices.add_to(app)
 support_pack.add_to(app)
+record.add_to(app)
 people.add_to(app)
 back_out.add_to(app)
 rehearse.add_to(app)

@@ -12,13 +12,14 @@ from rich.console import Console
 from mopflow.errors import MopflowError, SecretMissing
 
 OK, ERROR, HELD = 0, 1, 3  # exit codes of every command
+PIPE_WIDTH = 200  # columns: a file or a pipe has no edge to wrap at
 
 
 def for_people(as_json: bool) -> Console:
     """The console for what a person reads."""
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no edge to wrap at
+        console.width = PIPE_WIDTH
     return console
 
 

@@ -17,9 +17,10 @@ from mopflow.confirmations import BACK_OUT, ConfirmItem, needed_items
 from mopflow.errors import BadInput
 from mopflow.house import ledger_url
 from mopflow.ledger import CheckOutcome, CheckResult, Ledger
+from mopflow.questions import WINDOW
 from mopflow.readiness import Check, Item, Readiness, Standing, assess, keeps_until
 from mopflow.release import Release
-from mopflow.scopes import backout_scopes
+from mopflow.scopes import backout_scopes, clusters_of
 from mopflow.site import Site
 from mopflow.site_file import load
 
@@ -139,15 +140,21 @@ def _missing(report: Readiness) -> Iterator[str]:
 def confirm_item(site_path: Path, name: str, by: str, note: str, as_json: bool) -> int:
     site = load(site_path)
     items = {item.value for item in ConfirmItem}
-    scopes = [f"{BACK_OUT}:{scope}" for scope in backout_scopes(site)]
+    scopes = [f"{what}:{scope}" for what in (BACK_OUT, WINDOW) for scope in backout_scopes(site)]
     if name not in items and name not in scopes:
-        known = ", ".join([*(item.value for item in ConfirmItem), f"{BACK_OUT}:SCOPE"])
+        known = ", ".join([*(item.value for item in ConfirmItem), f"{BACK_OUT}:SCOPE", f"{WINDOW}:SCOPE"])
         raise BadInput(f"{name!r} is nothing to confirm; there are {known}")
     who = person(by, "--by")
-    if name in items and ConfirmItem(name).wants_text:
+    late = name.startswith(f"{WINDOW}:")
+    if late or (name in items and ConfirmItem(name).wants_text):
         note = person(note, "--text")
     with Ledger.open(ledger_url(site, site_path.resolve().parent)) as ledger:
         ledger.confirm(site.name, name, who, note, "person")
+        if late:  # a run that waits for this word goes on
+            names = clusters_of(site, name.removeprefix(f"{WINDOW}:"))
+            for hold in ledger.holds(site.name):
+                if hold.rule == WINDOW and hold.cluster in names:
+                    ledger.close_hold(hold.id, f"{who} lets it begin past its latest start: {note}")
     content = {"site": site.name, "item": name, "by": who, "note": note}
     output.answer(
         as_json, content, lambda console: console.print(f"{name}: confirmed by {who}", markup=False)

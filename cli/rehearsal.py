@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from cli.readiness import read as read_readiness
 from cli.rundir import Passwords, RunDir
 from cli.summary import Flight, as_hours, read_flight
 from cli.twin import Twin
-from mopflow.errors import BadInput
+from cli.work import need_set
+from mopflow.certificate import folder_of, of_rehearsal, write
+from mopflow.errors import BadInput, MopflowError
 from mopflow.ledger import Hold, Ledger
 from mopflow.procedures.table import cmp_procedures
 from mopflow.readiness import Readiness
@@ -65,9 +68,11 @@ class Rehearsal:
         only_prepare: bool = False,
         source: str | None = None,
         back_out: bool = False,
+        tell: Sequence[str] = (),
         interactive: bool = False,
     ) -> None:
         self._site_path = site or LAB_SITE
+        self._of_a_site = site is not None
         self._seed = seed
         self._speed = speed
         self._faults = tuple(faults)
@@ -77,12 +82,15 @@ class Rehearsal:
         self._only_prepare = only_prepare
         self._source = source
         self._back_out = back_out
+        self._tell = tuple(tell)
         self._interactive = interactive
         self._console: Console = output.for_people(as_json)
         self._prefect = PrefectServer()
         self._ran: list[Ran] = []
         self._children: list[Child] = []
         self._complete = False
+        self._begun = datetime.now(UTC)
+        self._certificates: list[Path] = []
 
     def run(self) -> int:
         site = load(self._site_path)
@@ -93,8 +101,9 @@ class Rehearsal:
         else:
             _works_alone(site, self._site_path, self._back_out)
         cmp_procedures(site.source_release)  # refuses what no table is there for
+        need_set(self._tell, "--tell")
         run = RunDir.create(self._out)
-        twin = Twin(run, site, Passwords())
+        twin = Twin(run, site, Passwords(), self._tell)
         if self._speed > JUDGED_SPEED:
             self._say(f"above speed {JUDGED_SPEED} a click takes longer than the rules' own seconds")
         try:
@@ -157,6 +166,8 @@ class Rehearsal:
     def _conclude(self, run: RunDir, twin: Twin, site: Site, code: int) -> None:
         flight = read_flight(run.world, run.flight)
         holds = _holds(run, site)
+        if code == output.OK and not self._only_prepare:
+            self._certify(run, site, flight)
         if self._as_json:
             output.document(self._document(run, site, code, flight, holds))
         else:
@@ -168,6 +179,34 @@ class Rehearsal:
         if self._keep:
             for line in self._kept(run, twin):
                 self._say(line)
+
+    def _certify(self, run: RunDir, site: Site, flight: Flight) -> None:
+        """Write the certificate into the folder of the run and, for a site file, where its commands look for it."""
+        made = of_rehearsal(
+            site,
+            self._begun,
+            datetime.now(UTC),
+            seed=self._seed,
+            speed=self._speed,
+            faults=self._faults,
+            outcome="upgraded and backed out" if self._back_out else "upgraded",
+            checks={
+                "commands": {ran.command: ran.exit for ran in self._ran},
+                "clusters": len(flight.clusters),
+                "upgraded": [c.name for c in flight.clusters if c.upgraded],
+                "backed_out": [c.name for c in flight.clusters if self._back_out and c.backed_out],
+                "faults_that_bit": list(flight.faults),
+                "twin_seconds": round(flight.seconds, 3),
+            },
+        )
+        places = [run.certificate]
+        if self._of_a_site:
+            places.append(folder_of(self._site_path) / made.name)
+        for place in places:
+            try:
+                self._certificates.append(write(made, place))
+            except MopflowError as error:
+                output.complain(str(error))
 
     def _clear_up(self, run: RunDir, twin: Twin) -> None:
         """End what was started, and all of it: another Ctrl-C has to wait."""
@@ -261,6 +300,7 @@ class Rehearsal:
         }
 
     def _places(self, run: RunDir) -> dict[str, str]:
+        certificates = {"certificate": str(self._certificates[-1])} if self._certificates else {}
         shots = len(list(run.evidence.rglob("*.png"))) if run.evidence.exists() else 0
         return {
             "ledger": str(run.ledger),
@@ -270,6 +310,7 @@ class Rehearsal:
             "flight record": str(run.flight),
             "logs": str(run.logs),
             "site file": str(run.site_yaml),
+            **certificates,
         }
 
     def _kept(self, run: RunDir, twin: Twin) -> Iterator[str]:
@@ -312,9 +353,14 @@ def begin_on(site: Site, source: str) -> Site:
 
 
 def asks(site: Site) -> Site:
-    """The same site, where a person is asked what a real site's person would be asked, and is waited for."""
+    """The same site, where a person is asked what its own autonomy asks, and is waited for.
+
+    An act that a person would do (observe) is asked for, too; a site that asks nothing asks as a real one does.
+    """
+    own = {name: Autonomy.CONFIRM if value is Autonomy.OBSERVE else value for name, value in site.autonomy}
+    rules = AutonomyRules(**own) if Autonomy.CONFIRM in own.values() else AutonomyRules()
     lab = site.lab.model_copy(update={"answers": {}}) if site.lab is not None else None
-    return site.model_copy(update={"autonomy": AutonomyRules(), "holds": HoldRules(wait=True), "lab": lab})
+    return site.model_copy(update={"autonomy": rules, "holds": HoldRules(wait=True), "lab": lab})
 
 
 def _works_alone(site: Site, path: Path, back_out: bool) -> None:

@@ -57,6 +57,14 @@ def rehearse(
         Afterwards | None,
         typer.Option("--then", metavar="COMMAND", help="back-out: afterwards back everything out again."),
     ] = None,
+    tell: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tell",
+            metavar="VARIABLE",
+            help="Environment variable with apprise URLs that are told of this rehearsal; nobody else is.",
+        ),
+    ] = None,
     interactive: Annotated[
         bool,
         typer.Option(
@@ -80,5 +88,6 @@ def rehearse(
         only_prepare=only is not None,
         source=source,
         back_out=then is not None,
+        tell=tell or [],
         interactive=interactive,
     ).run()

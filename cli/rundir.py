@@ -34,6 +34,7 @@ class RunDir:
         self.prefect = self.path / "prefect"
         self.media = self.path / "media"
         self.backups = self.path / "backups"
+        self.certificate = self.path / "certificate.json"
 
     @classmethod
     def create(cls, path: Path | None) -> RunDir:

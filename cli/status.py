@@ -10,14 +10,15 @@ from typing import Any
 from pydantic import SecretStr
 
 from cli import output
-from cli.board import as_document, render
+from cli.board import render
+from cli.board_document import as_document
 from cli.ledgers import existing_ledger
 from mopflow.board import Board, build
+from mopflow.board_reading import read
 from mopflow.console.opening import open_console
 from mopflow.errors import MopflowError
 from mopflow.eye import Eye
 from mopflow.house import snapshot_document
-from mopflow.ledger import BoardLine, Hold
 from mopflow.secrets import Vault
 from mopflow.site import Site
 from mopflow.site_file import load
@@ -29,14 +30,13 @@ def look_at(site_path: Path, as_json: bool) -> int:
     """0: read live; 1: the console cannot be read, the last picture of the ledger is shown with its age."""
     site = load(site_path)
     base = site_path.resolve().parent
-    lines, holds, kept = _from_ledger(site, base)
     why = ""
+    live: Picture | None = None
     try:
-        picture: Picture | None = _from_console(site, base)
+        live = _from_console(site, base)
     except MopflowError as error:
         why = output.explain(error)
-        picture = kept
-    board = build(site, lines, picture, holds, datetime.now(UTC))
+    board, kept = _with_ledger(site, site_path, live)
     output.answer(as_json, {**as_document(board), "live": not why, "why_not": why or None}, _shown(board))
     if why:
         age = (
@@ -70,11 +70,13 @@ def _from_console(site: Site, base: Path) -> Picture:
         console.close()
 
 
-def _from_ledger(site: Site, base: Path) -> tuple[list[BoardLine], list[Hold], Picture | None]:
-    with existing_ledger(site, base) as ledger:
+def _with_ledger(site: Site, site_path: Path, live: Picture | None) -> tuple[Board, Picture | None]:
+    """The board, and the last picture that the ledger has."""
+    now = datetime.now(UTC)
+    with existing_ledger(site, site_path.resolve().parent) as ledger:
         if ledger is None:
-            return [], [], None
-        return ledger.board(site.name), ledger.holds(site.name), ledger.snapshot(site.name)
+            return build(site, [], live, [], now), None
+        return read(site, site_path, ledger, now, picture=live), ledger.snapshot(site.name)
 
 
 def _from_block(name: str) -> SecretStr:

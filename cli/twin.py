@@ -25,10 +25,11 @@ class TwinFailed(MopflowError):
 class Twin:
     """Starts `python -m lab` for a site, in the folder of a run, and ends it."""
 
-    def __init__(self, run: RunDir, site: Site, passwords: Passwords) -> None:
+    def __init__(self, run: RunDir, site: Site, passwords: Passwords, tell: Sequence[str] = ()) -> None:
         self.run = run
         self.site = site
         self.passwords = passwords
+        self.tell = tell
         self.endpoints: dict[str, Any] = {}
         self._child: Child | None = None
 
@@ -65,7 +66,7 @@ class Twin:
         run.write_yaml(
             run.site_yaml,
             f"the twin's site, {speed:g} times faster than real time",
-            site_document(self.site, self.endpoints, speed, made),
+            site_document(self.site, self.endpoints, speed, made, self.tell),
         )
 
     def _wait(self, child: Child) -> None:

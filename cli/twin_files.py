@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mopflow.site import Cluster, Deadline, LabSettings, Pace, Site
+from mopflow.site import Cluster, Deadline, LabSettings, Notifications, Pace, Site
 from mopflow.system import Kind
 
 ADMUSR = "MOPFLOW_LAB_ADMUSR_PASSWORD"
@@ -91,7 +91,7 @@ def twin_document(
         for kind in sorted(types)
     ]
     extra: dict[str, Any] = {"ntp": list(site.ntp)} if site.ntp else {}
-    if lab.pmac:
+    if lab.pmac or site.pmac is not None:
         host, gui = _free_addresses(addresses, 2)
         extra["pmac"] = {"name": PMAC_NAME, "address": host, "gui_address": gui}
     return {
@@ -145,12 +145,17 @@ def make_images(site: Site, folder: Path) -> dict[str, str]:
 
 
 def site_document(
-    site: Site, endpoints: Mapping[str, Any], speed: float, made: Mapping[str, str] | None = None
+    site: Site,
+    endpoints: Mapping[str, Any],
+    speed: float,
+    made: Mapping[str, str] | None = None,
+    tell: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of site.yaml: the same site at the addresses of the twin, its clock ``speed`` times faster.
 
-    Nobody outside is told anything: a rehearsal has no notifications. ``endpoints`` is the twin's endpoints.json,
-    ``made`` as in `twin_document`: the images lie in the folder media beside site.yaml.
+    Nobody of the site file is told anything in a rehearsal. ``tell``: names of environment variables with the apprise
+    URLs of those who are. ``endpoints`` is the twin's endpoints.json, ``made`` as in `twin_document`: the images lie
+    in the folder media beside site.yaml.
     """
     content: dict[str, Any] = site.model_dump(
         mode="json",
@@ -196,7 +201,21 @@ def site_document(
     content["ledger"] = "sqlite:///ledger.db"
     content["evidence"] = "evidence"
     content["pace"] = pace_document(site.pace, speed)
+    content["notifications"] = notifications_document(site.notifications, speed, tell)
+    for contact in content["contacts"]:
+        contact.pop("url", None)
     return content
+
+
+def notifications_document(rules: Notifications, speed: float, tell: Sequence[str]) -> dict[str, Any]:
+    """Who is told in a rehearsal, with every second divided by the speed."""
+    seconds = {name: _shorter(getattr(rules, name), speed) for name in ("remind_after", "gather", "per")}
+    return {
+        "urls": [{"env": name} for name in tell],
+        "kinds": {kind.value: [tag.value for tag in tags] for kind, tags in rules.kinds.items()},
+        "at_most": rules.at_most,
+        **seconds,
+    }
 
 
 def pace_document(pace: Pace, speed: float) -> dict[str, Any]:

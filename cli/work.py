@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mopflow.errors import BadInput, SecretMissing
 from mopflow.house import ledger_url
 from mopflow.ledger import Ledger
 from mopflow.procedures.table import step
+from mopflow.secrets import refs_of
 from mopflow.site import Site
 from mopflow.site_file import load
 
@@ -78,15 +80,21 @@ def need_server() -> None:
 
 def need_variables(site: Site) -> None:
     """Raises SecretMissing with all environment variables that the site file names and that are not set."""
-    refs = [site.console.password, site.ssh.password, *site.notifications.urls]
+    refs = [site.console.password, site.ssh.password, *refs_of(site.notifications)]
+    refs += [ref for contact in site.contacts for ref in refs_of(contact)]
     refs += [site.ossi.password] if site.ossi is not None else []
     refs += [site.pmac.password, site.pmac.ssh_password] if site.pmac is not None else []
     repository = site.backup_repository
     refs += [repository.password] if repository is not None and repository.password is not None else []
-    missing = sorted({ref.env for ref in refs if ref.env is not None and not os.environ.get(ref.env)})
+    need_set(sorted({ref.env for ref in refs if ref.env is not None}), "the site file")
+
+
+def need_set(names: Sequence[str], who: str) -> None:
+    """Raises SecretMissing with those of these environment variables that are not set. ``who`` names them."""
+    missing = [name for name in names if not os.environ.get(name)]
     if missing:
         raise SecretMissing(
-            f"environment variable{'s'[: len(missing) != 1]} {', '.join(missing)} not set; the site file names "
+            f"environment variable{'s'[: len(missing) != 1]} {', '.join(missing)} not set; {who} names "
             f"{'them' if len(missing) != 1 else 'it'}: set before you start mopflow"
         )
 

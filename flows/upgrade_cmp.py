@@ -9,12 +9,20 @@ from mopflow.house import House
 from mopflow.procedures.table import PROCEDURES, cmp_procedures
 from tasks.context import current
 from tasks.endings import Summary, one_after_the_other, skipped
+from tasks.hooks import speak
 from tasks.opening import open_run
 from tasks.states import ends_as_state
-from tasks.steps import carry_out, require_forward, require_ready
+from tasks.steps import carry_out, require_forward, require_ready, tell_rehearsed
 
 
-@flow(name="upgrade-cmp", flow_run_name="upgrade the CMP clusters", log_prints=False)
+@flow(
+    name="upgrade-cmp",
+    flow_run_name="upgrade the CMP clusters",
+    log_prints=False,
+    on_failure=[speak],
+    on_crashed=[speak],
+    on_cancellation=[speak],
+)
 @ends_as_state
 def upgrade_cmp(site: str, campaign: str | None = None) -> Summary:
     """Bring both CMP clusters to the target release.
@@ -29,6 +37,7 @@ def upgrade_cmp(site: str, campaign: str | None = None) -> Summary:
         clusters=lambda s: tuple(c.name for c in s.cmp_clusters),
     ) as (house, _):
         primary, secondary = cmp_procedures(house.site.source_release)
+        tell_rehearsed(house)
         tables = zip(house.site.cmp_clusters, (primary, secondary), strict=False)
         require_forward(house, {cluster.name: table.step(1) for cluster, table in tables})
         require_ready(

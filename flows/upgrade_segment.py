@@ -12,12 +12,20 @@ from mopflow.run import Outcome
 from mopflow.slots import Slot
 from tasks.context import current
 from tasks.endings import Summary, all_at_once, segment_clusters
+from tasks.hooks import speak
 from tasks.opening import open_run
 from tasks.states import ends_as_state
-from tasks.steps import approved, carry_out, require_forward, require_ready
+from tasks.steps import approved, carry_out, require_forward, require_ready, tell_rehearsed
 
 
-@flow(name="upgrade-segment", flow_run_name="upgrade {segment}", log_prints=False)
+@flow(
+    name="upgrade-segment",
+    flow_run_name="upgrade {segment}",
+    log_prints=False,
+    on_failure=[speak],
+    on_crashed=[speak],
+    on_cancellation=[speak],
+)
 @ends_as_state
 def upgrade_segment(site: str, segment: str, campaign: str | None = None) -> Summary:
     """Bring every cluster of the segment to the target release.
@@ -28,6 +36,7 @@ def upgrade_segment(site: str, segment: str, campaign: str | None = None) -> Sum
         site, flow="upgrade-segment", scope=segment, campaign=campaign, clusters=segment_clusters(segment)
     ) as (house, slots):
         clusters = segment_clusters(segment)(house.site)
+        tell_rehearsed(house)
         require_ready(house, clusters, PROCEDURES["10.1.1"].step(1), Scope(segment=segment))
         for step in PROCEDURES["10.1.1"].steps:
             carry_out(step, Scope(segment=segment), house)

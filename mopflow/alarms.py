@@ -265,6 +265,52 @@ class StageAlarms:
             Stage.BACK_SECOND: self.back_second.during | self.back_second.after,
         }.get(stage, frozenset())
 
+    def awaited(self, stage: Stage, *, back: bool = False) -> frozenset[int]:
+        """Numbers that the row of this stage lists for just now: what it lists for later does not count as absent.
+
+        None for a cluster at rest on one release, and for one between two states.
+        """
+        if back and stage in (Stage.SWITCHED, Stage.FIRST_DONE):
+            return self.back_first.after if stage is Stage.SWITCHED else self.back_switched.after
+        return {
+            Stage.FORCED: self.forced,
+            Stage.FIRST_RUNNING: self.first.during,
+            Stage.FIRST_DONE: self.first.after,
+            Stage.SWITCHED: self.switched.after or self.switched.during,
+            Stage.SECOND_RUNNING: self.second.during,
+            Stage.BACK_FIRST: self.back_first.during,
+            Stage.BACK_SECOND: self.back_second.during,
+        }.get(stage, frozenset())
+
+
+def absent(
+    alarms: Iterable[Alarm],
+    site: Site,
+    states: Mapping[str, ClusterState],
+    lists: Mapping[str, StageAlarms],
+) -> list[tuple[int, str]]:
+    """What is expected and does not stand: (number, cluster), by cluster in the order of the site.
+
+    The document says of its lists that these alarms "may be generated", so an absent one is told and decides nothing.
+    One that is system-wide is there when it stands anywhere.
+    """
+    there = {(alarm.number, _cluster_name(site, alarm.source)) for alarm in alarms}
+    anywhere = {number for number, _ in there} & (REPLICATION | {SYSTEM_MIXED})
+    return [
+        (number, cluster.name)
+        for cluster in site.clusters
+        if (state := states.get(cluster.name)) is not None
+        for number in sorted(
+            lists[cluster.name].awaited(state.stage, back=state.going_back(site.target_release))
+        )
+        if number not in anywhere and (number, cluster.name) not in there
+    ]
+
+
+def _cluster_name(site: Site, source: str) -> str | None:
+    cluster = site.cluster_of(source)
+    return cluster.name if cluster is not None else None
+
 
 def judge(
     alarms: Iterable[Alarm],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mopflow.confirmations import ConfirmItem
 from mopflow.errors import BadInput
 from mopflow.ledger import Choice, Hold, HoldAnswer, HoldKind, Ledger
+from mopflow.questions import WINDOW
 
 MEANINGS = {
     Choice.GO: "do it",
@@ -56,7 +57,7 @@ def _mistakes(row: Hold, given: Given, allowed: Collection[str]) -> Iterator[str
 
 def _wants_text(row: Hold) -> bool:
     item = row.asked.get("item")
-    return item in list(ConfirmItem) and ConfirmItem(item).wants_text
+    return row.rule == WINDOW or (item in list(ConfirmItem) and ConfirmItem(item).wants_text)
 
 
 def question(row: Hold) -> str:

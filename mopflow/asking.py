@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from mopflow import questions, stops
+from mopflow import answers, questions, stops
 from mopflow.errors import Held, NothingRun, UnreadableReply
 from mopflow.holds import hold, stopping
 from mopflow.ledger import Choice, Entry, Event, Hold, HoldAnswer, HoldKind
+from mopflow.messages import Kind
 from mopflow.rules import FOLLOWS
 from mopflow.step import Refusal
 from mopflow.turning import goes_back
@@ -85,14 +86,14 @@ def _answered(house: House, asker: Asker, row: Hold, held: Held) -> None:
         )
         _note(house, row, words)
         house.ledger.close_hold(row.id, words)
-        house.notices.tell(f"ASKED AGAIN {row.cluster or house.site.name}", words)
+        house.notices.tell(Kind.ANSWER, f"and refused: {_where(row)}", words, "the question is put anew.")
         return
     item = row.asked.get("item")
     if item is not None:
         house.ledger.confirm(house.site.name, item, answer.by, answer.why, answer.via)
     _note(house, row, words)
     house.ledger.close_hold(row.id, words)
-    house.notices.tell(f"ANSWERED {row.cluster or house.site.name} at {row.procedure}/{row.step}", words)
+    house.notices.tell(Kind.ANSWER, _where(row), f"{answers.question(row)}\n{words}")
 
 
 def _untrue(house: House, row: Hold) -> str | None:
@@ -152,6 +153,10 @@ def _others_answered(house: House, asker: Asker, others: Callable[[], list[Hold]
 def _others(house: House, cluster: str | None, *, back: bool) -> list[Hold]:
     """What stops this cluster because another one stopped."""
     return [row for row in stopping(house, back=back) if row.cluster != cluster]
+
+
+def _where(row: Hold) -> str:
+    return f"{row.cluster or 'system'} at {row.procedure}/{row.step}"
 
 
 def _note(house: House, row: Hold, text: str) -> None:

@@ -15,6 +15,7 @@ from mopflow.console.protocol import TopologyRow
 from mopflow.errors import CommandFailed, MayHaveRun, Unreachable, UnreadableReply
 from mopflow.here import Here
 from mopflow.ledger import Event
+from mopflow.messages import Kind
 from mopflow.release import Release
 
 KEY = "configuration"  # of a row's data
@@ -55,7 +56,12 @@ def _compare(here: Here, now: Picture) -> str:
         f"the configuration was changed since {here.site.name} was looked at last: {'; '.join(changed)}. While releases "
         "are mixed it should not be (2.3.2)"
     )
-    here.house.notices.tell(f"{here.site.name}: configuration changed", f"{here.step.key}: {text}")
+    here.house.notices.tell(
+        Kind.CHANGE,
+        "configuration",
+        f"{here.step.key}: {text}.",
+        "find out who changed it and why. Nothing is stopped by it but what the topology forbids (R17).",
+    )
     return text
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,12 @@ from mopflow.errors import LedgerUnavailable
 from mopflow.ledger import Ledger
 
 Strike = Callable[[str], str]
+ROOM = (
+    64 << 20
+)  # bytes that must be free before an act: pictures, exports and the rows of the ledger beside them
+PROBE = 1 << 20  # bytes that are written and taken away again: a quota shows in no count of free blocks
+RESERVE = 16 << 20  # bytes that are held back, for what must be ended when the disk is full all the same
+NEARLY_FULL = 4 << 20  # bytes free below which the reserve is given up
 
 
 class EvidenceStore:
@@ -56,16 +63,56 @@ class EvidenceStore:
         """Keep `content`, whose texts were struck by whoever made it, as `keep_text` does."""
         path = self._next(procedure, step, cluster, name)
         try:
-            with path.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            _sync_folder(path.parent)
+            _write_new(path, content)
         except OSError as error:
-            path.unlink(missing_ok=True)
-            raise _not_kept(path, error) from None
+            if not self._give_up_reserve():
+                raise _not_kept(path, error) from None
+            try:
+                _write_new(path, content)
+            except OSError as again:
+                raise _not_kept(path, again) from None
         self._enter(procedure, step, cluster, kind, path, content)
         return path
+
+    def require_room(self) -> None:
+        """Before an act: can what it will show be kept? Raises LedgerUnavailable when there is too little room.
+
+        More is asked for than one act needs, and some is held back: a failover is followed by a re-apply and a proof
+        that nothing may stop.
+        """
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            _probe(self._root / f".room-{os.getpid()}-{threading.get_ident()}")
+            disk = os.statvfs(self._root)
+            free = disk.f_bavail * disk.f_frsize
+            if free >= ROOM and not self._reserve.exists():
+                with self._reserve.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, RESERVE)
+        except OSError as error:
+            raise _not_kept(self._root, error) from None
+        if free < ROOM:
+            raise LedgerUnavailable(
+                f"evidence cannot be kept in {self._root}: {free >> 20} MiB are free, an act wants {ROOM >> 20}; make "
+                "room, then start again"
+            )
+
+    @property
+    def _reserve(self) -> Path:
+        return self._root / ".reserve"
+
+    def _give_up_reserve(self) -> bool:
+        """For what is under way; no other act is begun before it is there again."""
+        try:
+            self._reserve.unlink()
+        except OSError:
+            return False
+        return True
+
+    def _ease(self) -> None:
+        with suppress(OSError):  # whoever writes next says what is wrong
+            disk = os.statvfs(self._root)
+            if disk.f_bavail * disk.f_frsize < NEARLY_FULL:
+                self._give_up_reserve()
 
     def shots(self, procedure: str, step: int, cluster: str | None) -> EvidenceShots:
         """Where one act leaves its pictures."""
@@ -115,6 +162,7 @@ class EvidenceShots:
 
     def next(self, label: str) -> Path:
         """A path that is not used yet; the caller writes the PNG there. Raises LedgerUnavailable on a full disk."""
+        self._store._ease()  # the picture is written by somebody who knows no reserve
         path = self._store._next(*self._where, f"{label}.png")
         self._given.append(path)
         return path
@@ -137,6 +185,29 @@ class EvidenceShots:
             self._given.remove(path)
             kept.append(path)
         return kept
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Raises OSError; then no part of it stays."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(path.parent)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _probe(path: Path) -> None:
+    try:
+        with path.open("wb") as file:
+            file.write(bytes(PROBE))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _safe(name: str) -> str:

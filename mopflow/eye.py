@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
-from mopflow.alarms import AlarmWatch, Judged, Standing, judge
+from mopflow.alarms import AlarmWatch, Judged, Standing, absent, judge
 from mopflow.console.protocol import Console
 from mopflow.errors import LoginRefused, MopflowError, Unreachable
 from mopflow.procedures.stages import stage_alarms
@@ -28,6 +28,7 @@ class Reading:
         self.site = site
         self.snapshot = snapshot
         self.judged = judged
+        self.absent: list[tuple[int, str]] = []  # number and cluster of what is expected and does not stand
         source, target = site.source_release, site.target_release
         self.states: dict[str, ClusterState] = {
             cluster.name: read_cluster(cluster.name, snapshot.cluster(cluster.name), source, target)
@@ -193,6 +194,8 @@ class Eye:
         else:
             snapshot = replace(snapshot, alarms=previous.alarms, alarms_at=previous.alarms_at)
         reading = Reading(self._site, snapshot, [])
-        judged = judge(snapshot.alarms, self._site, reading.states, stage_alarms(self._site, reading.states))
+        lists = stage_alarms(self._site, reading.states)
+        judged = judge(snapshot.alarms, self._site, reading.states, lists)
+        reading.absent = absent(snapshot.alarms, self._site, reading.states, lists)
         reading.judged = self._watch.look(judged, begun, anew=snapshot.alarms_at == begun)
         return reading

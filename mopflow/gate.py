@@ -8,8 +8,9 @@ post-upgrade check is for a system that runs the target release altogether (firs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
-from mopflow import mixed
+from mopflow import gate_window, mixed
 from mopflow.here import Here, Scope
 from mopflow.holds import hold
 from mopflow.house import House
@@ -61,9 +62,12 @@ def require_ready(house: House, clusters: Sequence[str], step: Step, scope: Scop
             Refusal("R12", reason),
             "\n".join(f"{i.where}: {i.check} {i.standing}: {i.text}" for i in missing),
         )
+    window = gate_window.said(house.site, datetime.now(UTC))
     overridden = [f"{i.check} of {i.where} by {i.by}" for i in report.items if i.by is not None]
-    return f"{len(fresh)} clusters are prepared" + (
-        f"; overridden: {', '.join(overridden)}" if overridden else ""
+    return (
+        f"{len(fresh)} clusters are prepared"
+        + (f"; overridden: {', '.join(overridden)}" if overridden else "")
+        + (f"; {window}" if window else "")
     )
 
 

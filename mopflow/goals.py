@@ -45,7 +45,8 @@ def both_upgraded(here: Here) -> Finding:
 
 def _upgraded(here: Here, wanted: Stage, running: Stage) -> Finding:
     state = here.state
-    here.memo.pop("rule", None)
+    for word in ("rule", rules.TROUBLE):
+        here.memo.pop(word, None)
     if state.stage.order > wanted.order:
         return past(state)
     if state.stage is not wanted:
@@ -63,7 +64,7 @@ def _upgraded(here: Here, wanted: Stage, running: Stage) -> Finding:
         )
         and not is_released(here, server)
     ):
-        return Finding.no(f"{server.name} shows no success message: {server.operation.text}")
+        return no_success(here, server, "shows no success message")
     if server.up_to_date is not UpToDate.YES:
         return Finding.no(f"{server.name} is not up to date: {server.up_to_date}")
     if wanted is Stage.DONE and state.active is not None and state.active.up_to_date is not UpToDate.YES:
@@ -79,10 +80,25 @@ def _upgraded(here: Here, wanted: Stage, running: Stage) -> Finding:
     return Finding(Answer.NO, replicated.evidence)
 
 
+def no_success(here: Here, server: ServerState, what: str) -> Finding:
+    """12.3.2: without the success message the cluster is partially upgraded (R8); what stands there can be released."""
+    reason = f"{server.name} {what}: {server.operation.text or 'nothing'}"
+    here.memo["rule"] = "R8"
+    here.memo[rules.TROUBLE] = rules.Trouble("R8", server.name, server.operation.text, reason)
+    return Finding.no(reason)
+
+
 def is_released(here: Here, server: ServerState) -> bool:
-    """Has a person accepted what the server's cell says in the place of a success message (12.3.2)?"""
-    known = released.accepted(here.house.ledger, here.site.name, here.cluster.name)
-    return (server.name, server.operation.text) in known
+    """Has a person accepted what the server's cell says in the place of a success message (12.3.2)?
+
+    A word counts for what it was said about: not for a start of this row that came after it.
+    """
+    ledger, site, cluster = here.house.ledger, here.site.name, here.cluster.name
+    if (server.name, server.operation.text) not in released.accepted(ledger, site, cluster):
+        return False
+    started = here.rows(Event.INTENDED, Event.ADOPTED)
+    said = released.said_at(ledger, site, cluster)
+    return said is not None and (not started or said > started[-1].at)
 
 
 def replication(here: Here) -> Finding:
@@ -99,6 +115,11 @@ def replication(here: Here) -> Finding:
         return known
     lines = here.console.upgrade_log(state.name)
     found = rules.replicated(server, lines)
+    if not any(line.hostname == server.name for line in lines) and is_released(here, server):
+        return Finding.yes(
+            f"{server.name} shows no Sync Broken mark; its lines are gone from the Upgrade Log (3.1.4.4), and a person "
+            "has released it as it is"
+        )
     if found.is_yes:
         here.memo[key] = found
         text = "\n".join(

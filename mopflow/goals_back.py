@@ -18,6 +18,7 @@ from mopflow.goals import (
     in_doubt,
     is_released,
     mate_reachable,
+    no_success,
     not_understood,
     past,
     trouble_shown,
@@ -143,10 +144,7 @@ def _ended_well(here: Here, server: ServerState | None) -> Finding:
     acts = here.rows(Event.INTENDED, Event.ADOPTED, Event.VERIFIED, leg=here.leg.name)
     # once seen it counts: the Upgrade Director forgets it with the failover of the primary CMP
     if not ended and acts and acts[-1].entry.event is not Event.VERIFIED and not is_released(here, server):
-        here.memo["rule"] = "R8"
-        return Finding.no(
-            f"{server.name} shows no success message (12.3.2): {server.operation.text or 'nothing'}"
-        )
+        return no_success(here, server, "shows no success message (12.3.2)")
     if not ended:
         return Finding.yes(f"found so: {state.why}")
     in_sync = back_in_sync(here, server)

@@ -14,7 +14,9 @@ from mopflow import rules
 from mopflow.goals import (
     after_settling,
     begun,
+    is_released,
     mate_reachable,
+    no_success,
     past,
     stopping_reasons,
     trouble_shown,
@@ -102,9 +104,10 @@ def says_completed(here: Here) -> Finding:
         return Finding.unknown(state.why)
     if server.operation.doing is Doing.SUCCEEDED and COMPLETED in server.operation.text.lower():
         return Finding.yes(f"{server.name}: {server.operation.text}")
-    said = server.operation.text or "nothing"
-    return Finding.no(
-        f"{server.name} says {said!r} and not {COMPLETED!r}: stop here and contact Oracle (partially upgraded)"
+    if is_released(here, server):
+        return Finding.yes(f"{server.name}: {server.operation.text}; a person has released it as it is")
+    return no_success(
+        here, server, f"does not say {COMPLETED!r}: stop here and contact Oracle (partially upgraded)"
     )
 
 

@@ -12,7 +12,8 @@ from mopflow import answers, questions, released, support_pack
 from mopflow.contact import place_of
 from mopflow.errors import Held, MopflowError
 from mopflow.ledger import Event, Hold, HoldKind
-from mopflow.rules import FOLLOWS, troubles
+from mopflow.messages import Kind
+from mopflow.rules import FOLLOWS, TROUBLE, Trouble, troubles
 from mopflow.step import Refusal
 from mopflow.system import Stage
 
@@ -95,6 +96,8 @@ REMEDIES = {
     questions.APPROVE: "see that the system is as you want it, then answer. Where no run waits for the answer, start this "
     "command again after it.",
     "stop": "start this command again: it goes on where it was.",
+    questions.WINDOW: "start it in the next window (mopflow forecast SITE says what comes when). A person may let it begin "
+    "all the same, with name and reason: mopflow confirm SITE window:CLUSTER --by NAME --text REASON.",
     "console": "see that the site file names the VIP of the right system, then start this command again.",
     "kpis": "find out why the cluster carries no traffic; when it does, or its page says why not, start this command "
     "again.",
@@ -136,32 +139,41 @@ def hold(here: Here, refusal: Refusal, seen: str = "") -> NoReturn:
         rule=refusal.rule,
         reason=reason,
         remedy=remedy,
-        seen={"evidence": house.vault.strike(seen), released.TROUBLES: _trouble_seen(here)},
+        seen={"evidence": house.vault.strike(seen), released.TROUBLES: _trouble_seen(here, refusal.rule)},
         kind=question.kind,
         choices=question.choices,
         typed=question.typed,
         asked=question.asked,
     )
+    path = shlex.quote(str(house.site_path))
     if question.kind is HoldKind.QUESTION:
-        remedy = f"{remedy} Type: {answers.command(row, shlex.quote(str(house.site_path)))}"
+        remedy = f"{remedy} Type: {answers.command(row, path)}"
         house.ledger.instruct(row.id, remedy)
     here.record(Event.HELD, str(refusal) if refusal.rule else refusal.reason, data={"hold": row.id})
     house.finish_shots(here)
     if place_of(refusal.rule, here.step.procedure, here.step.number) is not None:
         remedy = f"{remedy} {_support_pack(here, row)}"
+    waits = house.asker is not None and question.kind is HoldKind.TROUBLE and row.rule != FOLLOWS
     house.notices.tell(
-        f"HOLD {here.scope} at {here.step.key}",
-        f"{house.site.name}: {here.step.key} {here.step.title}, {here.scope}\n{reason}\nTo do: {remedy}",
+        Kind.QUESTION if question.kind is HoldKind.QUESTION else Kind.HOLD,
+        f"{here.scope} at {here.step.key}",
+        f"{here.step.key} {here.step.title}, {here.scope}: {reason} [hold {row.id}]",
+        f"{remedy}\nThe run waits for the answer: {answers.command(row, path)}" if waits else remedy,
+        holds=[row.id],
     )
     raise Held(row.id, f"{here.step.key} {here.scope}", reason, remedy)
 
 
-def _trouble_seen(here: Here) -> list[dict[str, Any]]:
+def _trouble_seen(here: Here, rule: str) -> list[dict[str, Any]]:
     """Exactly what stops this cluster (R8), for a person who releases it later."""
     state = here.reading.states.get(here.scope.cluster or "")
     if state is None:
         return []
-    return released.as_seen(troubles(state, here.reading.alarms_on(state.name)))
+    found = list(troubles(state, here.reading.alarms_on(state.name)))
+    missed = here.memo.get(TROUBLE)  # what a goal missed: it stands in no list of what may not be there
+    if rule == "R8" and isinstance(missed, Trouble):
+        found.append(missed)
+    return released.as_seen(found)
 
 
 def _support_pack(here: Here, row: Hold) -> str:

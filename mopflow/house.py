@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mopflow.alarm_news import AlarmNews
 from mopflow.console.protocol import Console
 from mopflow.credentials import secrets_of
 from mopflow.errors import BadInput, LedgerUnavailable
 from mopflow.evidence import EvidenceStore
 from mopflow.eye import Eye, Reading
 from mopflow.ledger import BoardLine, Ledger
+from mopflow.messages import Kind
+from mopflow.notices import open_notices, watches
 from mopflow.notify import Notices
 from mopflow.ossi import Ossi
 from mopflow.readiness import Readiness, assess
@@ -32,9 +35,11 @@ if TYPE_CHECKING:
     from mopflow.console.opening import Door
     from mopflow.console.pmac_protocol import Pmac
     from mopflow.here import Here, Scope
+    from mopflow.record.recorder import Recorder
 
 
 Meter = Callable[[str, float, str], None]  # what, percent, words
+NOTICES_END = 20.0  # seconds that the last messages of a run get
 
 
 class Line:
@@ -122,22 +127,30 @@ class House:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     acts: int = 0  # acts that this run sent to the system
     meter: Meter | None = None  # told how far a long act is
+    recorder: Recorder | None = None
 
     @contextmanager
     def at_work(self, step: Step, scope: Scope) -> Iterator[Line]:
         from mopflow.errors import Held, MopflowError
 
         line = Line(self, step, scope)
-        try:
-            yield line
-        except Held as held:
-            line.held(held.reason)
-            raise
-        except LedgerUnavailable:
-            raise
-        except MopflowError as error:
-            line.failed(self.vault.strike(str(error)))
-            raise
+        with self.recorder.at_work(step, scope) if self.recorder is not None else nullcontext():
+            try:
+                yield line
+            except Held as held:
+                line.held(held.reason)
+                raise
+            except LedgerUnavailable:
+                raise
+            except MopflowError as error:
+                line.failed(self.vault.strike(str(error)))
+                raise
+
+    def require_room(self) -> None:
+        """Before an act: can what it will show be kept? Raises LedgerUnavailable."""
+        self.evidence.require_room()
+        if self.recorder is not None:
+            self.recorder.require()
 
     def acting_console(self, kind: AutonomyKind) -> Console:
         """Who does the act: we, or a person whom we ask and check (autonomy observe)."""
@@ -203,6 +216,7 @@ def snapshot_document(reading: Reading) -> dict[str, Any]:
             }
             for item in reading.judged
         ],
+        "absent": [{"number": number, "cluster": cluster} for number, cluster in reading.absent],
     }
 
 
@@ -226,6 +240,42 @@ class _BoardFeed:
         self._last = json.loads(json.dumps(bare))
         self._written = now
         self._ledger.put_snapshot(self._site, self._campaign, document)
+
+
+@contextmanager
+def _recording(
+    root: Path, site: Site, ledger: Ledger, campaign: str, executor: str, vault: Vault, notices: Notices
+) -> Iterator[Recorder]:
+    """The record of a run, with its pages at the end; people are told the hash that they can compare it with."""
+    from mopflow.errors import Held
+    from mopflow.record.recorder import Recorder  # it knows the tables, and some of those know the house
+
+    recorder = Recorder(root, site, ledger, campaign, executor, vault.strike)
+    how = "error"
+    try:
+        yield recorder
+        how = "done"
+    except Held:
+        how = "held"
+        raise
+    finally:
+        head = recorder.close(how)
+        if head is None:
+            notices.tell(Kind.FAILURE, "record", f"It could not be written to {recorder.folder}.")
+        else:
+            notices.tell(
+                Kind.RECORD, site.name, f"{recorder.folder}, campaign {campaign}. Its last hash: {head}"
+            )
+
+
+def _each(*observers: Callable[[Reading], None]) -> Callable[[Reading], None]:
+    """Every observer, in this order."""
+
+    def observe(reading: Reading) -> None:
+        for observer in observers:
+            observer(reading)
+
+    return observe
 
 
 def _pmac_door(site: Site, vault: Vault, base: Path) -> Door[Pmac]:
@@ -267,20 +317,29 @@ def open_house(
     slots: Slots,
     make_console: Callable[[Site, Vault, Path], Console],
     make_operator: Callable[[Console], Console] | None = None,
+    link: Callable[[], str] = str,
 ) -> Iterator[House]:
-    """Open everything that a run needs; on leaving, close it in the reverse order."""
+    """Open everything that a run needs; on leaving, close it in the reverse order.
+
+    ``link`` gives the address at which people find the run in which something happens.
+    """
     base = site_path.resolve().parent
     with ExitStack() as stack:
         evidence_root = site.evidence if site.evidence.is_absolute() else base / site.evidence
         evidence = EvidenceStore(evidence_root, ledger, site.name, campaign, vault.strike)
-        urls = [vault.get(ref) for ref in site.notifications.urls]
-        notices = Notices(urls, ledger, site.name, campaign, vault.strike)
-        stack.callback(notices.close, 10)
+        notices = open_notices(site, vault, ledger, campaign, link)
+        stack.callback(notices.close, NOTICES_END)
+        recorder = stack.enter_context(
+            _recording(evidence_root, site, ledger, campaign, executor, vault, notices)
+        )
+        news = AlarmNews(notices, ledger, site.name)
+        picture = _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every))
         servers = Servers(
             site,
             vault,
             base,
             user_of=lambda server: login_user(site, ledger, server),
+            record=recorder.command,
             secrets_of=secrets_of(site, ledger),
         )
         stack.callback(servers.close)
@@ -293,9 +352,10 @@ def open_house(
             ca = None if site.console.ca is None else base / site.console.ca
             url = f"https://{site.cmp.primary.vip}"
             ossi = Ossi(url, site.ossi.user, vault.get(site.ossi.password), ca)
-        eye = stack.enter_context(
-            Eye(site, console, _BoardFeed(ledger, site.name, campaign, max(1.0, site.pace.every)))
-        )
+        # the news compares with the picture
+        eye = stack.enter_context(Eye(site, console, _each(recorder.seen, news, picture)))
+        for look, every in watches(notices, ledger, site, campaign, str(site_path)):
+            notices.watch(look, every)
         yield House(
             site=site,
             site_path=site_path,
@@ -312,4 +372,5 @@ def open_house(
             slots=slots,
             eye=eye,
             pmac=pmac,
+            recorder=recorder,
         )

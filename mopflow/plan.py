@@ -5,15 +5,19 @@ Who is active is not known before the system is looked at; the plan says "the st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from importlib.metadata import version
+from typing import Any
 
 from mopflow import mixed
 from mopflow.alarms import SYSTEM_MIXED
 from mopflow.errors import BadInput
 from mopflow.procedures.table import PROCEDURES, cmp_procedures
-from mopflow.site import Autonomy, AutonomyRules, Cluster, Site
+from mopflow.site import Autonomy, AutonomyRules, Cluster, Deadline, Site
 from mopflow.step import Actor, DeadlineKind, Step
 
 
@@ -203,3 +207,62 @@ def who(step: Step, rules: AutonomyRules) -> Who:
     acts = [rules.of(leg.autonomy) for leg in step.legs if leg.act is not None]
     found = {_BY_AUTONOMY[autonomy] for autonomy in acts} or {Who.AUTOMATIC}
     return next(one for one in _STRICTEST if one in found)
+
+
+# what a plan is, so that two plans can be told apart
+
+_LIMITS = ("stagger", "traffic_window", "stable_readings", "settle", "alarm_grace", "health_keeps")
+
+
+def content(site: Site) -> dict[str, Any]:
+    """Everything that decides the work, as JSON: rows, clusters, servers, releases, images, who acts, limits, version.
+
+    Not in it: addresses, ports, users, secrets and where they are kept, folders, windows, contacts, the ledger, and what
+    is for the twin alone. Raises what `plan` raises.
+    """
+    limits = {name: float(getattr(site.pace, name)) for name in _LIMITS}
+    for name, value in site.pace:
+        if isinstance(value, Deadline):
+            limits[f"{name}.late"] = float(value.late)
+    return {
+        "mopflow": version("mopflow"),
+        "site": site.name,
+        "source": site.source,
+        "target": site.target,
+        "clusters": [
+            {
+                "name": cluster.name,
+                "kind": cluster.kind.value,
+                "segment": next((s.name for s in site.segments if cluster in s.clusters), None),
+                "servers": list(cluster.server_names),
+            }
+            for cluster in site.clusters  # the primary CMP first
+        ],
+        "images": {medium.type.value: f"{medium.file} {medium.md5}" for medium in site.media},
+        "way of the images": site.images.way.value,
+        "console driver": site.console.driver.value,
+        "autonomy": {name: value.value for name, value in site.autonomy},
+        "passwords": {
+            "default": site.passwords.default,
+            "new_admusr": site.passwords.new_admusr is not None,
+            "new_root": site.passwords.new_root is not None,
+        },
+        "limits": limits,
+        "health": {name: float(value) for name, value in site.health},
+        "rows": [_row_content(row) for row in plan(site)],
+    }
+
+
+def _row_content(row: PlannedStep) -> list[Any]:
+    return [row.command, row.key, row.where, row.who.value, row.together, list(row.during), list(row.after)]
+
+
+def hash_of(what: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON in one form: keys sorted, no spaces, UTF-8."""
+    text = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plan_hash(site: Site) -> str:
+    """What names this plan: the SHA-256 of its `content`. Raises what `plan` raises."""
+    return hash_of(content(site))

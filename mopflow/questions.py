@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 APPROVE = "approve"  # the rule of a hold that asks whether an act may be done
 CONFIRM = "confirm"  # the rule of a hold that waits for a person to confirm something
+WINDOW = "window"  # the rule of a hold past a cluster's latest start; `window:SCOPE` is the item to confirm
 ITEM = "item to confirm"  # of a step's memo: the item, and what has to be typed with it
 _TYPED = frozenset({AutonomyKind.CMP_SWITCH, AutonomyKind.FIRST_FAILOVER, AutonomyKind.BACKOUT})
 
@@ -35,7 +36,7 @@ def of(here: Here, refusal: Refusal) -> Question:
     if refusal.rule == APPROVE:
         return may_act(here)
     item = here.memo.get(ITEM)
-    if refusal.rule == CONFIRM and item is not None:
+    if refusal.rule in (CONFIRM, WINDOW) and item is not None:
         return may_confirm(*item)
     return Question()
 
@@ -48,7 +49,7 @@ def may_act(here: Here) -> Question:
 
 
 def may_confirm(item: str, typed: str | None) -> Question:
-    """The question whether a person confirms this item (4.1, 12.2)."""
+    """The question whether a person confirms this item (4.1, 12.2, a start past the latest one)."""
     return Question(HoldKind.QUESTION, (Choice.GO, Choice.LEAVE), typed, {"item": item})
 
 

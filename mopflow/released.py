@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mopflow import rules
@@ -84,6 +85,12 @@ def accepted(ledger: Ledger, site: str, cluster: str) -> frozenset[tuple[str, st
     if word is None:
         return rules.NO_TROUBLE
     return frozenset((server, text) for server, text in json.loads(word.text)["accepted"])
+
+
+def said_at(ledger: Ledger, site: str, cluster: str) -> datetime | None:
+    """When a person last released this cluster."""
+    word = ledger.confirmation(site, _ITEM + cluster)
+    return word.at if word is not None else None
 
 
 def trouble(ledger: Ledger, site: str, reading: Reading, cluster: str) -> Refusal | None:

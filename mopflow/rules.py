@@ -17,6 +17,7 @@ from mopflow.step import Answer, Finding, Refusal
 from mopflow.system import Alarm, ClusterState, Doing, Kind, Role, ServerState, Stage
 
 LIMIT = 4  # R2
+TROUBLE = "trouble"  # under this name a goal leaves the Trouble that it has seen, for a hold of R8
 FOLLOWS = "after R8"  # a cluster that only waits because another one stopped
 
 

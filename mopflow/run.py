@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from mopflow import approvals, released, stops
+from mopflow import approvals, gate_window, released, stops
 from mopflow.asking import stop_if_stopped
 from mopflow.confirmations import backout_unconfirmed
 from mopflow.decide import Move, Progress, next_move
@@ -32,6 +32,7 @@ from mopflow.here import Here, Scope
 from mopflow.holds import hold
 from mopflow.house import House, Line, snapshot_document
 from mopflow.ledger import Event, Row
+from mopflow.rules import TROUBLE
 from mopflow.site import Autonomy, AutonomyKind
 from mopflow.slots import Slot
 from mopflow.step import Answer, Finding, Leg, Question, Refusal, Step
@@ -69,6 +70,7 @@ def carry_out(step: Step, scope: Scope, house: House, *, glance: bool = False) -
         for leg in step.legs:
             here.leg = leg
             here.memo.pop("rule", None)
+            here.memo.pop(TROUBLE, None)
             results.append(_Leg(here, leg, line, glance).run())
         house.finish_shots(here)
         result = _sum(results)
@@ -143,7 +145,7 @@ class _Leg:
                 continue
             move, why, objections = self._decide(goal)
             if self.glance and move is not Move.ACT:
-                self.here.record(Event.OBSERVED, goal.evidence)
+                self.here.record(Event.OBSERVED, goal.evidence, data={"not_yet": True})
                 return Result(Outcome.NOT_YET, goal.evidence)
             match move:
                 case Move.ACT:
@@ -240,7 +242,7 @@ class _Leg:
 
     def _objections(self) -> list[Refusal]:
         try:
-            found = list(self.leg.guard(self.here))
+            found = list(gate_window.past_latest_start(self.here)) or list(self.leg.guard(self.here))
         except FINAL as refused:
             hold(self.here, Refusal(_word(refused), str(refused)))
         except UNREAD as away:
@@ -334,6 +336,10 @@ class _Leg:
         """Write the intention and act. False: what belongs into the intention could not be read, nothing was done."""
         here, leg = self.here, self.leg
         assert leg.act is not None
+        if (
+            not here.step.after_harbour
+        ):  # a decision that was begun is ended as long as its rows can be written
+            here.house.require_room()
         try:
             mark = dict(leg.mark(here)) if leg.mark is not None else {}
         except FINAL as refused:

@@ -54,8 +54,12 @@ class Vault:
             if self._read_block is None:
                 raise SecretMissing(f"{ref} cannot be read here: no Prefect server is at hand")
             secret = self._read_block(ref.block or "")
-        self._known.add(secret.get_secret_value())
+        self.know(secret)
         return secret
+
+    def know(self, secret: SecretStr) -> None:
+        """Strike this one, too: a part of a secret that may show up alone."""
+        self._known.add(secret.get_secret_value())
 
     def strike(self, text: str) -> str:
         """`text` with every known secret, in each of its `forms`, replaced by stars."""

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from mopflow.errors import UnreadableReply
 from mopflow.media import ImageName, ImageType
+from mopflow.messages import Kind as MessageKind
+from mopflow.messages import Tag
 from mopflow.release import Release, upgrade_path
 from mopflow.secrets import SecretRef
 from mopflow.system import Kind
@@ -211,10 +213,17 @@ class Pace(_Model):
         return max(self.poll, self.poll_floor)
 
 
+CMP_WORK = "cmp"  # what a window's work calls the CMP clusters; a segment is called by its name
+
+
 class Window(_Model):
+    """A maintenance window. ``work``: what is done in it; left out, the plan finds a window for everything."""
+
     name: str
     start: datetime
     end: datetime
+    work: tuple[str, ...] = ()  # cmp, or names of segments
+    engineers: tuple[str, ...] = ()  # names of contacts
 
     @model_validator(mode="after")
     def _order(self) -> Window:
@@ -226,15 +235,34 @@ class Window(_Model):
 
 
 class Contact(_Model):
-    name: str
+    """Whom to call. The order of the file is the order in which people are reminded of a hold that nobody answers."""
+
+    name: str = Field(min_length=1)
     role: str
     reach: str = ""
+    tag: Tag | None = None  # reminded through the channels with this tag ...
+    url: SecretRef | None = None  # ... or through a channel of their own
+
+    @property
+    def has_channel(self) -> bool:
+        return self.tag is not None or self.url is not None
+
+
+class ChannelRef(SecretRef):
+    """The name of a secret that holds apprise URLs. Without ``tags`` they are told of everything."""
+
+    tags: tuple[Tag, ...] = ()
 
 
 class Notifications(_Model):
-    """Apprise URLs; each is a secret because it carries a token."""
+    """Who is told of what, and how often. Apprise URLs are secrets because they carry a token."""
 
-    urls: tuple[SecretRef, ...] = ()
+    urls: tuple[ChannelRef, ...] = ()
+    kinds: dict[MessageKind, tuple[Tag, ...]] = Field(default_factory=dict)  # told to others than usual
+    remind_after: Seconds = 900  # a hold that nobody answers is told again, to the next contact; 0: never
+    gather: Seconds = 30  # alarms of so long are one message
+    at_most: int = Field(default=10, ge=1)  # messages to the same people ...
+    per: Seconds = 300  # ... within so many seconds; what is more is one message
 
 
 class HoldRules(_Model):
@@ -492,6 +520,7 @@ def _mistakes(site: Site) -> Iterator[str]:
         if cluster.image_type not in have:
             yield f"media: no image of type {cluster.image_type}, needed by {cluster.name} ({where})"
             have[cluster.image_type] = "missing"
+    yield from _window_mistakes(site)
     known = set(seen)
     for i, alarm in enumerate(site.accepted_alarms):
         if alarm.source not in known:
@@ -508,6 +537,22 @@ def _mistakes(site: Site) -> Iterator[str]:
     for i, name in enumerate(site.ssh.legacy):
         if name not in known:
             yield f"ssh.legacy[{i}]: {name} is no server of this site"
+
+
+def _window_mistakes(site: Site) -> Iterator[str]:
+    known = [CMP_WORK, *(segment.name for segment in site.segments)]
+    people = [contact.name for contact in site.contacts]
+    placed: dict[str, str] = {}
+    for i, window in enumerate(site.windows):
+        for work in window.work:
+            if work not in known:
+                yield f"windows[{i}].work: {work} is no work of this site; there is {', '.join(known)}"
+            elif work in placed:
+                yield f"windows[{i}].work: {work} is the work of the window {placed[work]} already"
+            placed.setdefault(work, window.name)
+        for name in window.engineers:
+            if name not in people:
+                yield f"windows[{i}].engineers: {name} is no contact; contacts has {', '.join(people) or 'nobody'}"
 
 
 def _clusters(site: Site) -> Iterator[tuple[str, Cluster]]:

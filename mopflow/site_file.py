@@ -101,7 +101,7 @@ def _single(document: Document, details: Sequence[ErrorDetails]) -> Iterator[_Mi
         if detail["type"] == "missing":
             place = (*place, detail["loc"][-1])
         model = _model_at(place[:-1])
-        if model is SecretRef or _model_at(place) is SecretRef:
+        if _is_secret(_model_at(place)) or (_is_secret(model) and _may_hold_secret(model, place[-1])):
             by_place[_secret_place(place)] = [_SECRET]
             continue
         by_place.setdefault(place, []).append(_sentence(document, place, detail, model))
@@ -110,9 +110,18 @@ def _single(document: Document, details: Sequence[ErrorDetails]) -> Iterator[_Mi
 
 
 def _secret_place(place: tuple[Step, ...]) -> tuple[Step, ...]:
-    while _model_at(place) is not SecretRef:
+    while not _is_secret(_model_at(place)):
         place = place[:-1]
     return place
+
+
+def _is_secret(model: type[BaseModel] | None) -> bool:
+    return model is not None and issubclass(model, SecretRef)
+
+
+def _may_hold_secret(model: type[BaseModel] | None, key: Step) -> bool:
+    """A name of a secret may have a key beside it that says something else of it (tags)."""
+    return model is SecretRef or key in SecretRef.model_fields
 
 
 def _sentence(
@@ -219,7 +228,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 def _inline_secrets(data: Any, place: tuple[Step, ...] = ()) -> Iterator[_Mistake]:
     """Secrets that the models cannot tell from names, and passwords inside of URLs. Nothing of them is quoted."""
     if isinstance(data, dict):
-        at_secret = _model_at(place) is SecretRef
+        at_secret = _is_secret(_model_at(place))
         for key, value in data.items():
             here = (*place, str(key))
             if at_secret and key in ("env", "block") and isinstance(value, str):

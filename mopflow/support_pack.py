@@ -167,7 +167,7 @@ def make(
     deadline: float = LIVE,
 ) -> bytes:
     """The archive. ``evidence``: the root of the evidence store."""
-    unknown = _know_secrets(site, vault)
+    unknown = know_secrets(site, vault)
     got = Gathered(vault.strike)
     keys = scope_keys(site, occasion.scope)
     now = datetime.now(UTC)
@@ -303,7 +303,7 @@ def _look(got: Gathered, live: Live, deadline: float) -> None:
 # what goes in
 
 
-def _know_secrets(site: Site, vault: Vault) -> list[str]:
+def know_secrets(site: Site, vault: Vault) -> list[str]:
     """Let the vault strike also what this run has not used; names of secrets that are not at hand.
 
     Those of Prefect blocks are known when they were used, and what was written was struck when it was written.

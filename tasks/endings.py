@@ -20,6 +20,7 @@ from mopflow.step import Procedure
 from tasks.fanout import Ending, How, for_each_cluster, why
 from tasks.slots import PrefectSlots
 from tasks.states import error_of
+from tasks.telling import cluster_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,14 @@ def one_after_the_other(flow: Flow[..., Any], work: Iterable[tuple[str, str]], h
     """Run ``flow(cluster, procedure)`` for each; the first that does not end well ends the run (R1)."""
     endings: list[Ending] = []
     for cluster, procedure in work:
-        endings += for_each_cluster(flow, [cluster], house, began=_began(house), procedure=procedure)
+        endings += for_each_cluster(
+            flow,
+            [cluster],
+            house,
+            began=_began(house),
+            ended=lambda ending: cluster_ended(house, ending),
+            procedure=procedure,
+        )
         if endings[-1].how is not How.DONE:
             break
     return ended(house, endings)
@@ -104,10 +112,11 @@ def all_at_once(flow: Flow[..., Any], clusters: Sequence[str], house: House, slo
             places[name] = ExitStack()
             places[name].enter_context(house.slots.take(Slot.CLUSTER, name))
 
-        def over(name: str) -> None:
-            if name in places:
-                places.pop(name).close()
-            slots.let_go(name)
+        def over(ending: Ending) -> None:
+            if ending.cluster in places:
+                places.pop(ending.cluster).close()
+            slots.let_go(ending.cluster)
+            cluster_ended(house, ending)
 
         return ended(house, for_each_cluster(flow, clusters, house, began=_began(house), ended=over))
     finally:

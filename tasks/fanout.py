@@ -49,14 +49,14 @@ def for_each_cluster(
     house: object,
     *,
     began: Callable[[str, str], None] | None = None,
-    ended: Callable[[str], None] | None = None,
+    ended: Callable[[Ending], None] | None = None,
     stop: Callable[[], None] | None = None,
     **parameters: Any,
 ) -> list[Ending]:
     """Run `flow(cluster=name, **parameters)` for every cluster at once; their endings in the given order.
 
     Returns when the last one has ended, whatever became of the others. ``parameters`` are JSON; the house is found
-    by `current(House)`. ``began(flow_run_id, cluster)`` is called before the flow's first line, ``ended(cluster)``
+    by `current(House)`. ``began(flow_run_id, cluster)`` is called before the flow's first line, ``ended(ending)``
     after its last; both in the cluster's thread. An interrupt (Ctrl-C, SIGTERM) calls ``stop``, which asks the
     threads to end, waits for them a while, and passes on.
     """
@@ -83,7 +83,7 @@ def for_each_cluster(
         finally:
             created[name].set()
             if ended is not None:
-                ended(name)
+                ended(endings[name])
 
     # Daemons: after an interrupt the process must be able to end although a thread waits for a server.
     threads = [

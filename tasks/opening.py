@@ -20,10 +20,12 @@ from mopflow.secrets import Vault
 from mopflow.site import Site
 from tasks.asking import PrefectAsker
 from tasks.context import at_hand, at_home, strike_with
+from tasks.hooks import spoken_for
 from tasks.logs import struck_logs
-from tasks.meters import Meters
+from tasks.showing import shown
 from tasks.slots import PrefectSlots
 from tasks.succession import succeed
+from tasks.telling import Phase, run_link
 
 
 def flow_run_id() -> str | None:
@@ -86,39 +88,44 @@ def open_run(
         try:
             with PrefectSlots(site.name, ledger, executor.id, poll=min(1.0, site.pace.every)) as slots:
                 succeed(ledger, slots, executor, clusters(site), lambda scope: clusters_of(site, scope))
-                with open_house(
-                    site,
-                    path,
-                    vault=vault,
-                    ledger=ledger,
-                    campaign=number,
-                    executor=executor.id,
-                    slots=slots,
-                    make_console=open_console,
-                    make_operator=open_operator,
-                ) as house:
-                    house.meter = Meters()
+                with (
+                    open_house(
+                        site,
+                        path,
+                        vault=vault,
+                        ledger=ledger,
+                        campaign=number,
+                        executor=executor.id,
+                        slots=slots,
+                        make_console=open_console,
+                        make_operator=open_operator,
+                        link=run_link,
+                    ) as house,
+                    shown(house, scope, run),
+                ):
                     if site.waits_for_people:
                         house.asker = PrefectAsker(
                             ledger,
                             every=min(2.0, max(0.5, site.pace.every)),
                             allowed=site.holds.answered_by,
                         )
-                    house.notices.tell(f"{site.name}: {flow} {scope} begins", f"campaign {number}")
+                    phase = Phase(house, flow, scope)
+                    phase.begins()
                     try:
                         mine = holds_of(site) if holds_of is not None else {*clusters(site), scope}
                         reconsider(house, house.eye.soon(), mine)
                         with at_home(house):
                             yield house, slots
                         how = "done"
-                    except Held:
+                    except Held as held:
                         how = "held"
+                        phase.is_held(held)
+                        spoken_for(run)
                         raise
                     except MopflowError as error:
-                        house.notices.tell(f"{site.name}: {flow} {scope} failed", str(error))
+                        phase.has_failed(error)
+                        spoken_for(run)
                         raise
-                    house.notices.tell(
-                        f"{site.name}: {flow} {scope} is done", f"campaign {number}, {house.acts} acts"
-                    )
+                    phase.is_done()
         finally:
             ledger.end_executor(executor.id, how)

@@ -11,7 +11,7 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from mopflow import approvals, gate, gate_back, run
+from mopflow import approvals, gate, gate_back, rehearsals, run
 from mopflow.asking import until_answered
 from mopflow.site import Autonomy
 from tasks.context import struck
@@ -89,6 +89,15 @@ def require_forward(house: House, rows: Mapping[str, Step]) -> None:
         f"R7 Direction, {', '.join(rows)}",
         lambda: gate.require_forward(house, rows),
         lambda text: ("Clear", text),
+    )
+
+
+def tell_rehearsed(house: House) -> None:
+    """Was exactly this plan rehearsed (4.4)? One task run that says so, and a note in the journal; it refuses nothing."""
+    as_line(
+        "4.4 Was this plan rehearsed?",
+        lambda: rehearsals.note(house),
+        lambda found: ("Rehearsed" if found.exactly else "Not rehearsed", found.text),
     )
 
 

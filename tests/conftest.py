@@ -19,6 +19,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` looks for tests with these markers in these folders only."""
+    homes = {"e2e": "tests/e2e", "browser": "tests/twin", "twin": "tests/twin"}
+    for item in items:
+        home = next((folder for marker, folder in homes.items() if item.get_closest_marker(marker)), "tests")
+        if not item.path.is_relative_to(item.config.rootpath / home):
+            raise pytest.UsageError(f"{item.nodeid}: by its markers it belongs into {home}")
+
+
 def pytest_configure() -> None:
     shown.RECORDER.install()
 

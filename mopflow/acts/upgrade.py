@@ -5,6 +5,7 @@ from __future__ import annotations
 from mopflow.console.protocol import Act, Console, Intended, Urgency
 from mopflow.goals import server_to_start
 from mopflow.here import Here
+from mopflow.messages import Kind
 
 
 def start_server(here: Here) -> None:
@@ -21,6 +22,13 @@ def fail_over(here: Here) -> None:
 def roll_back(here: Here) -> None:
     """Start Rollback in a mixed cluster: the old release becomes active again. Goes before every waiting act."""
     here.urgent = True
+    here.house.notices.tell(
+        Kind.ROLLBACK,
+        here.cluster.name,
+        f"{here.cluster.name} carries no traffic over {here.site.target_release.short} in the time that R11 gives it. "
+        f"It is rolled back to {here.site.source_release.short} now, without a further question.",
+        "wait for the hold that follows: it asks whether the backout of this cluster is completed.",
+    )
     _console(here).advance(
         Intended(Act.FAILOVER_TO_OLD, here.cluster.name), shots=here.shots(), urgency=Urgency.ROLLBACK
     )

@@ -25,6 +25,7 @@ _QUIET = (  # a closed network: the browser speaks to nobody but the console
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--no-proxy-server",
+    "--process-per-site",  # all tabs show the one console: a process for each of them only takes time and memory
 )
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
 _SWEEP = (

@@ -18,7 +18,7 @@ from mopflow.errors import Unreachable
 
 T = TypeVar("T")
 _ORDER = {Urgency.ROLLBACK: 0, Urgency.ACT: 1, Urgency.READ: 2}
-_WATCH = 1.0  # seconds between two looks at whether the owner still moves
+_WATCH = 1.0  # seconds between two looks: at whether the owner still moves, and at what it could put away
 
 
 class Job(Generic[T]):
@@ -62,7 +62,8 @@ class Owner:
     """The thread that owns the browser.
 
     `stop` is run by the thread itself at the end; `unblock` is called from a waiting thread when nothing has moved
-    for `patience` seconds, and must make the hanging call fail; `tidy` is run by the thread after each job.
+    for `patience` seconds, and must make the hanging call fail; `tidy` is run by the thread after each job, and about
+    every second in which there is none.
     """
 
     def __init__(
@@ -168,14 +169,14 @@ class Owner:
         try:
             while True:
                 with self._lock:
-                    while not self._queue and not self._closing:
-                        self._lock.wait()
+                    self._lock.wait_for(lambda: self._queue or self._closing, _WATCH)
                     if self._closing:
                         return
-                    job = heapq.heappop(self._queue)[2]
+                    job = heapq.heappop(self._queue)[2] if self._queue else None
                 self.moved()
                 self._busy = True
-                job.run()
+                if job is not None:
+                    job.run()
                 self._tidy()
                 self._busy = False
         finally:

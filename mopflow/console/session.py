@@ -582,6 +582,7 @@ class Session:
             to.parent.mkdir(parents=True, exist_ok=True)
             to.write_bytes(image)
         except OSError as error:
+            to.unlink(missing_ok=True)  # half a picture is none
             raise NothingRun(f"the picture {to} cannot be written: {error.strerror}") from None
         return to
 

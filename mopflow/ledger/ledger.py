@@ -238,9 +238,12 @@ class Ledger:
         step: int | None = None,
         cluster: str | None = None,
         events: Iterable[Event] | None = None,
+        after: int = 0,
     ) -> list[Row]:
-        """The journal, oldest first. A filter that is None does not filter."""
-        query = select(JournalModel).where(*_journal(site, campaign, procedure, step, cluster, events))
+        """The journal, oldest first. A filter that is None does not filter; ``after``: rows with a higher id only."""
+        query = select(JournalModel).where(
+            *_journal(site, campaign, procedure, step, cluster, events), JournalModel.id > after
+        )
         with self._reading() as session:
             return [_row(found) for found in session.scalars(query.order_by(JournalModel.id))]
 
@@ -352,11 +355,20 @@ class Ledger:
         with self._reading() as session:
             return _hold(_found(session, HoldModel, hold, "hold"))
 
-    def told(self, hold: str) -> None:
-        """Note that people were told of a hold (once more). Raises BadInput when there is none such."""
+    def told(self, hold: str, times: int | None = None) -> bool:
+        """Note that people are told of a hold, now: once more, or for the ``times``-th time.
+
+        False, and nothing is changed, when they were told so often already: then another run was faster. Telling
+        them for the first time may be repeated, and counts as once. Raises BadInput when there is none such.
+        """
         with self._writing() as session:
+            self._alone(session, "told", hold)
             there = _found(session, HoldModel, hold, "hold")
-            there.told, there.told_times = _now(), there.told_times + 1
+            before = there.told_times
+            times = before + 1 if times is None else times
+            if before < times or times == 1:
+                there.told, there.told_times = _now(), max(before, times)
+            return before < times
 
     def answer(self, hold: str, choice: Choice, by: str, why: str, via: str) -> HoldAnswer | None:
         """Enter a person's answer to a hold; None when it counts: otherwise the answer that was there before.
@@ -405,6 +417,11 @@ class Ledger:
         )
         found = self._all(query, StopRequest)
         return found[0] if found else None
+
+    def stops(self, site: str) -> list[StopRequest]:
+        """Every request to stop on this site, oldest first."""
+        query = select(StopModel).where(StopModel.site == site).order_by(StopModel.id)
+        return self._all(query, StopRequest)
 
     # leases
 
@@ -512,10 +529,10 @@ class Ledger:
             session.refresh(new)
             return _record(Evidence, new)
 
-    def evidence(self, campaign: str) -> list[Evidence]:
-        """The evidence of a campaign, oldest first."""
-        query = select(EvidenceModel).where(EvidenceModel.campaign == campaign).order_by(EvidenceModel.id)
-        return self._all(query, Evidence)
+    def evidence(self, campaign: str, *, after: int = 0) -> list[Evidence]:
+        """The evidence of a campaign, oldest first. ``after``: what was entered under a higher id only."""
+        query = select(EvidenceModel).where(EvidenceModel.campaign == campaign, EvidenceModel.id > after)
+        return self._all(query.order_by(EvidenceModel.id), Evidence)
 
     def add_notice(
         self,
@@ -529,23 +546,37 @@ class Ledger:
         body: str = "",
         tags: str = "",
         tries: int = 1,
-    ) -> None:
-        """Note what became of a notification."""
+        once: bool = False,
+    ) -> int | None:
+        """Note a notification; its id. `once`: None when the campaign has one of this kind and subject already."""
         with self._writing() as session:
-            session.add(
-                NoticeModel(
-                    site=site,
-                    campaign=campaign,
-                    subject=subject,
-                    delivered=delivered,
-                    why=why,
-                    at=_now(),
-                    kind=kind,
-                    body=body,
-                    tags=tags,
-                    tries=tries,
-                )
+            if once:
+                self._alone(session, "notice", site, kind, subject)
+                same = (NoticeModel.site == site, NoticeModel.campaign == campaign)
+                like = (NoticeModel.kind == kind, NoticeModel.subject == subject)
+                if session.scalars(select(NoticeModel.id).where(*same, *like).limit(1)).first() is not None:
+                    return None
+            new = NoticeModel(
+                site=site,
+                campaign=campaign,
+                subject=subject,
+                delivered=delivered,
+                why=why,
+                at=_now(),
+                kind=kind,
+                body=body,
+                tags=tags,
+                tries=tries,
             )
+            session.add(new)
+            session.flush()
+            return new.id
+
+    def settle_notice(self, notice: int, delivered: bool, why: str, tries: int) -> None:
+        """Say what became of a notification so far. Raises BadInput when there is none such."""
+        with self._writing() as session:
+            there = _found(session, NoticeModel, notice, "notice")
+            there.delivered, there.why, there.tries = delivered, why, tries
 
     def notices(self, site: str, campaign: str | None = None) -> list[Notice]:
         """The notices of the site, or of one campaign of it; oldest first."""
@@ -575,6 +606,12 @@ class Ledger:
         found = self._all(query, CheckResult)
         return [replace(one, outcome=CheckOutcome(one.outcome)) for one in found]
 
+    def all_checks(self, site: str) -> list[CheckResult]:
+        """Every result that the preparation ever had on this site, oldest first."""
+        query = select(CheckResultModel).where(CheckResultModel.site == site).order_by(CheckResultModel.id)
+        found = self._all(query, CheckResult)
+        return [replace(one, outcome=CheckOutcome(one.outcome)) for one in found]
+
     def confirm(self, site: str, item: str, by: str, text: str, source: str) -> None:
         """Append what a person confirms."""
         with self._writing() as session:
@@ -590,6 +627,11 @@ class Ledger:
         )
         found = self._all(query, Confirmation)
         return found[0] if found else None
+
+    def confirmations(self, site: str) -> list[Confirmation]:
+        """Everything that was ever confirmed on this site, oldest first."""
+        query = select(ConfirmationModel).where(ConfirmationModel.site == site)
+        return self._all(query.order_by(ConfirmationModel.id), Confirmation)
 
     # beneath
 
@@ -714,7 +756,7 @@ def _journal(
 _Model = TypeVar("_Model", bound=Base)
 
 
-def _found(session: Session, model: type[_Model], key: str, what: str) -> _Model:
+def _found(session: Session, model: type[_Model], key: str | int, what: str) -> _Model:
     there = session.get(model, key)
     if there is None:
         raise BadInput(f"the ledger has no {what} {key!r}")

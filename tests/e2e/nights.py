@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from mopflow.ledger import CheckOutcome, CheckResult, Entry, Ledger, Row
 from mopflow.readiness import assess, keeps_until
 from mopflow.site import Site
 from mopflow.site_file import load
+from mopflow.system import Stage
 
 ROOT_DIR = Path(__file__).parents[2]
 PATIENCE = 420.0  # seconds for one command of a test
@@ -31,6 +33,7 @@ SPEED = 60  # twin seconds in a second
 CLICKING = 10.0  # seconds that an act through a browser may take: two on an idle machine, more on a busy one
 SOURCE = "12.1.1.0.0_14.1.0"
 TARGET = "12.1.2.0.0_22.1.0"
+UPGRADE = "/var/TKLC/upgrade/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,11 @@ class Night:
             if f"{row.entry.procedure}/{row.entry.step}" == key and cluster in (None, row.entry.cluster)
         ]
 
+    def record(self) -> Path:
+        """The folder of the record of the newest campaign."""
+        with self.ledger() as ledger:
+            return self.folder / load(self.site_file).evidence / ledger.campaigns(self.site.name)[-1].id
+
     def holds(self) -> dict[str, str]:
         """Rule of each open hold, by what is held."""
         with self.ledger() as ledger:
@@ -181,7 +189,21 @@ class Night:
             now[event["server"]] = event["to"]
         return now
 
-    def wait_for(self, happened: Callable[[], Any], patience: float = 120.0) -> Any:
+    def images(self) -> dict[str, set[str]]:
+        """What lies in each server's upgrade folder now, from the flight record. An old image lay on each at first."""
+        world = yaml.safe_load((self.folder / "twin.yaml").read_text())
+        now = {s["name"]: set(s["images"]) for c in world["clusters"] for s in c["servers"]}
+        for event in self.events("file"):
+            name = event["path"].removeprefix(UPGRADE)
+            if event["server"] not in now or name == event["path"]:
+                continue
+            if event["op"] == "write":
+                now[event["server"]].add(name)
+            else:
+                now[event["server"]].discard(name)
+        return now
+
+    def wait_for(self, happened: Callable[[], Any], patience: float = 300.0) -> Any:
         """Wait until the condition holds; what it answered."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
@@ -190,6 +212,10 @@ class Night:
                 return found
             time.sleep(0.05)
         raise AssertionError("it did not happen in time")
+
+    def all_at_rest(self) -> bool:
+        """Has every act of the twin that was begun come to its end?"""
+        return len(self.events("action_started")) == len(self.events("action_ended"))
 
     def close(self) -> None:
         for process in self.started:
@@ -213,11 +239,13 @@ def begin(
     all_done: bool = False,
     source: str = SOURCE,
     gui_style: str = "table",
+    stages: Mapping[str, Stage] | None = None,
     **lab: Any,
 ) -> Night:
     """Start a twin at SPEED, ready for its upgrade.
 
     ``cmp_done``: its CMP clusters run the target already and the images are there; ``all_done``: every cluster does.
+    ``stages``: clusters that begin elsewhere, at FRESH, SWITCHED or DONE.
     """
 
     def change(document: dict[str, Any], site: Site) -> None:
@@ -227,6 +255,9 @@ def begin(
             for cluster in document["clusters"]:
                 for server in cluster["servers"]:
                     server["release"] = TARGET
+        for cluster in document["clusters"]:
+            if stages is not None and cluster["name"] in stages:
+                _put(cluster["servers"], stages[cluster["name"]])
 
     wanted = {**site_yaml(_name(), clusters, minutes, gui_style=gui_style, **lab), "source": source}
     site = _draft(folder, wanted)
@@ -326,7 +357,12 @@ LAB_SITE = ROOT_DIR / "deployments" / "lab.yaml"
 
 @contextmanager
 def rehearsed(site: Path, folder: Path, *options: str, patience: float = 800.0) -> Iterator[Night]:
-    """Run `mopflow rehearse --keep --json` to its end; twin and Prefect server are up inside, and ended after."""
+    """Run `mopflow rehearse --keep --json` to its end; twin and Prefect server are up inside, and ended after.
+
+    The site file is copied first: its certificate is written beside it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    site = shutil.copy(site, folder.parent / site.name)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     command = [
         sys.executable,
@@ -371,6 +407,18 @@ def _is_ours(pid: int) -> bool:
     except OSError:
         return False
     return any(mark in command for mark in (b"-m lab", b"prefect server", b"cli.main"))
+
+
+def _put(servers: Sequence[dict[str, Any]], stage: Stage) -> None:
+    """A pair at this stage of its upgrade: its second server is upgraded first."""
+    releases = {
+        Stage.FRESH: (None, None),
+        Stage.SWITCHED: (None, TARGET),
+        Stage.DONE: (TARGET, TARGET),
+    }[stage]
+    roles = ("Forced Standby", "Active") if stage is Stage.SWITCHED else ("Active", "Standby")
+    for server, release, role in zip(servers, releases, roles, strict=True):
+        server["release"], server["role"] = release, role
 
 
 def _past_the_cmps(document: dict[str, Any], site: Site) -> None:

@@ -39,6 +39,7 @@ def resume(page: Page, ui: str, run: str, fields: dict[str, str], picture: Path 
         page.screenshot(path=picture)
     dialog.get_by_role("button", name="Submit").click()
     dialog.wait_for(state="hidden")
+    page.goto("about:blank")  # the UI draws all the time
 
 
 def _field(dialog: Locator, label: str) -> Locator:

@@ -66,7 +66,7 @@ def try_segment(segment: str, clusters: list[str]) -> Any:
         clusters,
         house,
         began=lambda run, cluster: began.__setitem__(cluster, run),
-        ended=ended.append,
+        ended=lambda ending: ended.append(ending.cluster),
     )
     return held("some clusters wait for a person", (endings, began, ended))
 
@@ -188,7 +188,13 @@ def test_an_interrupt_asks_the_clusters_to_stop_waits_for_them_and_passes_on(
         return cluster
 
     with interrupt_when_joined(monkeypatch), pytest.raises(Interrupted):
-        for_each_cluster(long, ["mpe-1", "mpe-2"], House(), ended=ended.append, stop=stop.set)
+        for_each_cluster(
+            long,
+            ["mpe-1", "mpe-2"],
+            House(),
+            ended=lambda ending: ended.append(ending.cluster),
+            stop=stop.set,
+        )
     assert sorted(ended) == ["mpe-1", "mpe-2"]
 
 

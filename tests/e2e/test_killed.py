@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +63,11 @@ def killed_and_resumed(night: Night, happened: Callable[[Night], bool], delay: f
         night.wait_for(lambda: len(night.flight()) >= seen + delay or process.poll() is not None, 60)
     assert process.poll() is None, "it ended before it could be killed"
     night.kill(process)
+    paper = (night.record() / "continue.txt").read_text()
+    assert re.search(r"^>>> continue here at 10\.2 step \d+ on (mpe-1|mra-1)$", paper, re.M), paper
+    written = night.mopflow("record", str(night.site_file), "--json")
+    assert written.code == 0, written.err
+    assert night.mopflow("record", "verify", str(night.record())).code == 0
     at = night.flight()[-1]["t"]
     ended = night.segment()
     assert ended.code == 0, ended.err
@@ -74,6 +81,9 @@ def killed_and_resumed(night: Night, happened: Callable[[Night], bool], delay: f
         assert any("died" in note for note in notes), "nobody noticed the dead run"
         assert ledger.leases(site=night.site.name) == []
     assert at >= 0
+    head = json.loads(written.out)["head"]
+    verified = night.mopflow("record", "verify", str(night.record()), "--head", head)
+    assert verified.code == 0, verified.out
 
 
 @pytest.mark.parametrize("moment", QUICK)

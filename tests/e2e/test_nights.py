@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from typing import Any
 
 import pytest
 import yaml
+from leaks import leaks
 from nights import LAB_SITE, SMALL, SMALL_SITE, Night, begin, rehearsed
 
 from cli.prefect_server import PrefectServer
 from mopflow.ledger import Event
+from mopflow.record.model import Record
+from mopflow.record.verify import verify
 
 # the limit is for a hang: two nights at a time on two cores take their time
 pytestmark = [pytest.mark.e2e, pytest.mark.twin, pytest.mark.browser, pytest.mark.timeout(900)]
@@ -25,38 +25,27 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "night"
 
 
-def forms(secret: str) -> Iterator[bytes]:
-    """Every form in which a secret could have leaked."""
-    raw = secret.encode()
-    yield raw
-    yield quote(secret, safe="").encode()
-    yield quote_plus(secret).encode()
-    yield base64.b64encode(raw)
-    yield base64.urlsafe_b64encode(raw).rstrip(b"=")
-    for name in ("md5", "sha1", "sha256", "sha512"):
-        yield hashlib.new(name, raw, usedforsecurity=False).hexdigest().encode()
+def was_prepared(night: Night, summary: dict[str, Any]) -> None:
+    """Hashes in the order of 4.6.5 step 3, one image of the target on each server, a backup of each off the server."""
+    assert summary["readiness"]["ready"] is True
+    rehashed = list(dict.fromkeys(e["server"] for e in night.events("password_set")))
+    assert rehashed == ["cmp-1b", "cmp-1a", "mpe-1b", "mpe-1a"]
+    images = night.images()
+    assert {server: len(found) for server, found in images.items()} == dict.fromkeys(images, 1)
+    assert all("-12.1.2." in image for found in images.values() for image in found)
+    backups = {path.parent.name for path in (night.folder / "backups").rglob("*.iso")}
+    assert backups == {server.name for server in night.site.servers}
+    assert [path.parent.name for path in (night.folder / "backups").rglob("*.tar.gz")] == ["cmp-1a"]
 
 
-def leaks(night: Night, *places: Path) -> list[str]:
-    found = []
-    needles = {variable: list(forms(secret)) for variable, secret in night.passwords.items()}
-    for place in places:
-        for file in (p for p in place.rglob("*") if p.is_file()):
-            content = file.read_bytes()
-            found += [
-                f"{variable} in {file}"
-                for variable, all_forms in needles.items()
-                if any(f in content for f in all_forms)
-            ]
-    return found
-
-
+@pytest.mark.timeout(1200)  # the longest of all: it is begun first
 def test_a_whole_night(folder: Path) -> None:
     """`mopflow rehearse --keep`: every goal holds, every rule is kept; the flows again do nothing; no secret leaks."""
     with rehearsed(SMALL_SITE, folder, "--seed", "2") as night:
         assert night.first.code == 0, night.first.err
         summary = json.loads(night.first.out)
         assert (summary["exit"], summary["holds"]) == (0, [])
+        was_prepared(night, summary)
         assert set(night.releases().values()) == {"12.1.2.0.0_22.1.0"}
         assert night.violations(complete=True) == []
         for key in ("9.1.1/4", "9.1.1/10", "9.1.1/12", "9.1.1/17", "9.1.2/2", "9.1.2/3"):
@@ -73,6 +62,17 @@ def test_a_whole_night(folder: Path) -> None:
             e for e in night.entries("10.2/7", clusters[0]) if "seconds_without_traffic_at_most" in e.data
         ]
         assert proof and proof[-1].data["seconds_without_traffic_at_most"] > 0
+
+        verdict = verify(night.record())
+        assert verdict.sound, verdict.flaws
+        record = Record.model_validate_json((night.record() / "record.json").read_text())
+        every = len(night.site.clusters)
+        assert f"{every} of {every} clusters run 12.1.2; no hold is open" in record.outcome
+        assert len(record.spells) > 0 and sum(len(turn.commands) for _, turn in record.iterations) > 0
+        assert "Nothing is left." in (night.record() / "continue.txt").read_text()
+        with night.ledger() as ledger:
+            told = [n for n in ledger.notices(night.site.name) if n.kind == "record"]
+        assert len(told) == len(record.runs)
 
         acts = len(night.events("action_started"))
         # the flows again, with a new, empty ledger

@@ -17,7 +17,6 @@ from mopflow.ledger import Event
 pytestmark = [pytest.mark.e2e, pytest.mark.twin, pytest.mark.browser, pytest.mark.timeout(900)]
 
 PAIR = (("mpe-1", "MPE"),)
-UPGRADE = "/var/TKLC/upgrade/"
 IN_ORDER = [
     "cmp-1b",
     "cmp-1a",
@@ -54,26 +53,8 @@ def prepare(night: Night, *options: str) -> Ended:
     return night.mopflow("prepare", str(night.site_file), *options)
 
 
-def images_at_the_end(night: Night) -> dict[str, set[str]]:
-    """By the flight record alone: what lies in each server's upgrade folder. An old image lay on each at first."""
-    old = {
-        server["name"]: set(server["images"])
-        for cluster in yaml.safe_load((night.folder / "twin.yaml").read_text())["clusters"]
-        for server in cluster["servers"]
-    }
-    for event in night.events("file"):
-        name = event["path"].removeprefix(UPGRADE)
-        if event["server"] not in old or not event["path"].startswith(UPGRADE):
-            continue
-        if event["op"] == "write":
-            old[event["server"]].add(name)
-        else:
-            old[event["server"]].discard(name)
-    return old
-
-
-def test_a_system_is_prepared_and_only_then_upgraded(night: Night) -> None:
-    """Not ready, refused (R12); confirmed and prepared; ready; a second run does nothing."""
+def test_a_system_that_is_not_prepared_is_refused(night: Night) -> None:
+    """Not ready, refused (R12); a health check that nobody has confirmed fails, and says how."""
     code, before = readiness(night)
     assert (code, standings(before)) == (3, {"not done"})
     refused = night.cmp()
@@ -88,6 +69,10 @@ def test_a_system_is_prepared_and_only_then_upgraded(night: Night) -> None:
     code, during = readiness(night)
     assert code == 3
     assert {c["check"] for c in during["checks"] if c["standing"] == "failed"} == {"prerequisites"}
+
+
+@pytest.mark.soak  # each half has a shorter test: prepared and ready, a whole night; a second run, tests/twin/test_prep_*
+def test_a_system_is_prepared_and_a_second_run_does_nothing(night: Night) -> None:
     for item in json.loads(night.mopflow("readiness", str(night.site_file), "--json").out)["to_confirm"]:
         assert night.mopflow("confirm", str(night.site_file), item, "--by", "J. Doe").code == 0
 
@@ -99,7 +84,7 @@ def test_a_system_is_prepared_and_only_then_upgraded(night: Night) -> None:
 
     rehashed = list(dict.fromkeys(e["server"] for e in night.events("password_set")))
     assert rehashed == IN_ORDER
-    images = images_at_the_end(night)
+    images = night.images()
     assert {server: len(found) for server, found in images.items()} == dict.fromkeys(images, 1)
     assert all("-12.1.2." in image for found in images.values() for image in found)
     backups = {path.parent.name for path in (night.folder / "backups").rglob("*.iso")}

@@ -33,12 +33,13 @@ from mopflow.console.protocol import (
     Urgency,
 )
 from mopflow.console.protocol import Operation as Operate
-from mopflow.errors import ActRefused, NotAnnounced, Unreachable
+from mopflow.errors import ActRefused, Held, MopflowError, NotAnnounced, Unreachable
 from mopflow.evidence import EvidenceStore
 from mopflow.eye import Eye
 from mopflow.house import House
 from mopflow.ledger import Ledger
 from mopflow.notify import Notices
+from mopflow.record.recorder import Recorder
 from mopflow.release import Release
 from mopflow.secrets import SecretRef, Vault
 from mopflow.site import (
@@ -543,6 +544,8 @@ class Place:
     servers: SmallServers = field(init=False)
     slots: OpenSlots = field(default_factory=OpenSlots)
     called: Callable[[str], None] | None = None  # told of every call of the ledger
+    recorded: bool = False  # write the record, as a real run does
+    head: str | None = None  # of its chain, when the last run ended
 
     def __post_init__(self) -> None:
         self.servers = SmallServers(self.system)
@@ -565,8 +568,11 @@ class Place:
             executor = real.register(self.campaign, self.site.name, "test", "test", "host", 1, 1.0).id
             ledger: Any = real if self.called is None else MortalLedger(real, self.called)
             notices = Notices([], real, self.site.name, self.campaign, vault.strike)
-            try:
-                with Eye(self.site, self.system) as eye:
+            with (
+                self._recording(real, executor, vault) as recorder,
+                Eye(self.site, self.system, recorder.seen if recorder is not None else None) as eye,
+            ):
+                try:
                     yield House(
                         site=self.site,
                         site_path=self.folder / "site.yaml",
@@ -584,9 +590,34 @@ class Place:
                         notices=notices,
                         slots=self.slots,
                         eye=eye,
+                        recorder=recorder,
                     )
-            finally:
-                notices.close(10)
+                finally:
+                    notices.close(10)
+
+    @contextmanager
+    def _recording(self, ledger: Ledger, executor: str, vault: Vault) -> Iterator[Recorder | None]:
+        """The record, where a test wants one. A process that is killed writes nothing any more."""
+        if not self.recorded:
+            yield None
+            return
+        assert self.campaign is not None
+        recorder = Recorder(
+            self.folder / "evidence", self.site, ledger, self.campaign, executor, vault.strike
+        )
+        how = "killed"
+        try:
+            yield recorder
+            how = "done"
+        except MopflowError as error:
+            how = "held" if isinstance(error, Held) else "error"
+            raise
+        finally:
+            if how == "killed":
+                recorder.stop()
+            else:
+                self.head = recorder.close(how)
+                ledger.end_executor(executor, how)
 
 
 def make_place(folder: Path, template: Path, **pace: Any) -> Place:

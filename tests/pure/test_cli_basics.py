@@ -80,7 +80,7 @@ def test_steps_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_plan(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = document(capsys, "plan", str(LAB))
+    rows = document(capsys, "plan", str(LAB))["rows"]
     # the lab asks nobody; what only a person can know is confirmed by one
     assert {row["procedure"] for row in rows if row["who"] != "automatic"} == {"4.1"}
     assert rows[0]["order"] == 1
@@ -216,7 +216,7 @@ def test_a_used_folder_and_a_site_that_wants_people_are_refused(
     example = str(ROOT / "deployments" / "example-site.yaml")
     code, _, err = run(capsys, "rehearse", "--site", example, "--out", str(tmp_path / "new"))
     assert code == 1
-    assert "autonomy.cmp_switch: is observe" in err
+    assert "autonomy.cmp_switch: is confirm" in err
     assert not (tmp_path / "new").exists()
 
 

@@ -368,7 +368,7 @@ def test_a_switch_is_not_made_to_a_server_that_does_not_answer(new_place: Callab
 def test_the_switch_is_confirmed_where_the_site_says_so(new_place: Callable[..., Place]) -> None:
     place = new_place("10.5")
     place.site = place.site.model_copy(update={"autonomy": AutonomyRules(cmp_switch=Autonomy.CONFIRM)})
-    with place.house() as house, pytest.raises(Held, match="may cmp-1 do this now"):
+    with place.house() as house, pytest.raises(Held, match="be done on cmp-1 now"):
         primary(house)
     assert [name for name, _ in place.system.sent if name in ONCE] == [FORCE, START]
 

@@ -74,7 +74,7 @@ def test_a_changed_topology_is_told_once(place: Place) -> None:
     assert "2.3.2" in first.evidence
     assert "the configuration" not in look(place).evidence
     assert rows(place) == [Event.NOTE, Event.OBSERVED]
-    assert told(place) == ["small: configuration changed"]
+    assert told(place) == ["CHANGED configuration (small)"]
     topology(place)
     assert "no cluster mpe-9 any more" in look(place).evidence
     assert len(told(place)) == 2
@@ -95,7 +95,7 @@ def test_a_configuration_of_a_third_release(place: Place) -> None:
     found = look(place)
     assert found.is_yes  # it is observed, it stops nothing
     assert "the configuration of mpe-1 is 12.0.0" in found.evidence
-    assert told(place) == ["small: configuration changed"]
+    assert told(place) == ["CHANGED configuration (small)"]
 
 
 def test_a_page_that_cannot_be_read_stops_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,3 +180,16 @@ def test_an_error_of_the_work_is_raised_where_it_was_asked_for(owner: Owner) -> 
     with pytest.raises(ZeroDivisionError):
         owner.submit(Urgency.READ, lambda: 1 // 0)
     assert owner.submit(Urgency.READ, lambda: 1) == 1
+
+
+def test_what_nobody_reads_is_tidied_away_without_another_job() -> None:
+    """A page that stands there refreshes itself: it must not wait for the next job to be put away."""
+    tidied = threading.Event()
+    owner = Owner("the console", nothing, nothing, tidied.set, 60)
+    try:
+        owner.submit(Urgency.READ, nothing)
+        assert tidied.wait(10)
+        tidied.clear()
+        assert tidied.wait(10), "nothing is tidied while there is no job"
+    finally:
+        owner.close(10)

@@ -15,6 +15,7 @@ from cli.main import app
 from lab.faults import Name
 from lab.state import Act
 from mopflow.procedures.table import PROCEDURES
+from mopflow.record.model import Record
 from mopflow.site import Pace, Site
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,8 @@ def test_every_mopflow_command_and_option_exists(page: Path) -> None:
         command: Any = typer.main.get_command(app)
         while hasattr(command, "commands"):
             assert words, f"{command.name} alone is no command"
+            if words[0] not in command.commands and hasattr(command, "default"):
+                words = [command.default, *words]
             assert words[0] in command.commands, f"mopflow {' '.join(words)}"
             command, words = command.commands[words[0]], words[1:]
         known = {name for parameter in command.params for name in parameter.opts}
@@ -102,6 +105,11 @@ def test_every_key_of_the_site_file_is_explained() -> None:
     text = _text("docs/site-file.md")
     keys = [*Site.model_fields, *Pace.model_fields]
     assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+def test_every_key_of_the_record_is_explained() -> None:
+    text = _text("docs/record.md").split("## record.json")[1]
+    assert [key for key in Record.model_fields if f"`{key}`" not in text] == []
 
 
 @pages

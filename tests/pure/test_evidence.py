@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from mopflow import evidence
 from mopflow.errors import LedgerUnavailable
 from mopflow.evidence import EvidenceStore
 from mopflow.ledger import Ledger
@@ -163,3 +165,46 @@ def test_what_the_disk_does_not_take_is_an_error_and_leaves_nothing(
     assert "make room" in done.stdout
     assert vouched(store, ledger) == ["night-1/10.2/1-system/001-fits"]
     assert [path.name for path in store.root.rglob("*") if path.is_file()] == ["001-fits"]
+
+
+def test_before_an_act_room_is_asked_for_and_some_is_held_back(
+    store: EvidenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.require_room()
+    assert [(path.name, path.stat().st_size) for path in store.root.iterdir()] == [
+        (".reserve", evidence.RESERVE)
+    ]
+    monkeypatch.setattr(evidence, "ROOM", 1 << 62)
+    with pytest.raises(LedgerUnavailable, match=r"MiB are free, an act wants .* make room"):
+        store.require_room()
+    assert [path.name for path in store.root.iterdir()] == [".reserve"]
+
+
+def test_where_a_quota_says_no_no_act_is_done(store: EvidenceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(evidence, "_probe", full)
+    with pytest.raises(LedgerUnavailable, match="Disk quota exceeded"):
+        store.require_room()
+
+
+def test_what_is_under_way_when_the_disk_fills_up_gets_what_was_held_back(
+    store: EvidenceStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.require_room()
+    write = evidence._write_new
+
+    def full_but_for_the_reserve(path: Path, content: bytes) -> None:
+        if (store.root / ".reserve").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(evidence, "_write_new", full_but_for_the_reserve)
+    store.keep_text("10.2", 5, "mpe-1", "seen", "x", "note")
+    assert vouched(store, ledger) == ["night-1/10.2/5-mpe-1/001-seen"]
+    assert not (store.root / ".reserve").exists()
+    store.require_room()  # there is room, and it is held back again
+    monkeypatch.setattr(evidence, "NEARLY_FULL", 1 << 62)
+    store.shots("10.2", 5, "mpe-1").next("dialog")
+    assert not (store.root / ".reserve").exists()

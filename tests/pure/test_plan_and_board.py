@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.board import Changes, as_document, render
+from cli.board import render
+from cli.board_document import as_document
+from cli.board_lines import Changes
+from mopflow.alarms import Standing
 from mopflow.board import Board, Timeliness, build
 from mopflow.errors import BadInput
 from mopflow.ledger import BoardLine, Hold
@@ -172,11 +175,12 @@ def test_the_board_shows_every_server_of_the_site_and_what_is_known(lab: Site) -
         ("mpe-1a", "Active", 40),
         ("mpe-1b", "OOS", 40),
     ]
-    assert (mpe.servers[1].expected, mpe.servers[1].unexpected) == (1, ())
+    assert (mpe.servers[1].count(Standing.EXPECTED), mpe.servers[1].unexpected) == (1, ())
     assert [work.scope for work in board.elsewhere] == ["segment-1"]
     assert [alarm.source for alarm in board.loose_alarms] == ["elsewhere"]
     shown = text_of(board)
-    for part in ("mpe-1b", "OOS", "40%", "10.2/3 Upgrade clusters", "22:50:00", "23:30:00", "HOLD mpe-2", "call Oracle",
+    for part in ("mpe-1b", "OOS", "40%", "10.2/3 Upgrade clusters", "since 22:50 (10 min)", "usually until 23:30",
+                 "late at 00:20", "HOLD h1: mpe-2", "call Oracle", "mopflow answer SITE h1 again --by NAME",
                  "1 expected", "elsewhere"):  # fmt: skip
         assert part in shown
     assert as_document(board)["holds"][0]["to_do"] == "call Oracle"

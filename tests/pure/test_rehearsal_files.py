@@ -110,7 +110,18 @@ def test_the_flows_find_the_twin_by_the_site_file(site: Site, tmp_path: Path) ->
     assert (there.ledger, str(there.evidence)) == ("sqlite:///ledger.db", "evidence")
     assert (str(there.console.ca), str(there.ssh.known_hosts)) == ("ca.pem", "known_hosts")
     assert there.notifications.urls == ()  # a rehearsal tells nobody outside
+    assert [contact.url for contact in there.contacts] == [None] * len(site.contacts)
     assert {there.console.password.env, there.ssh.password.env} <= set(VARIABLES)
+
+
+def test_who_is_told_of_a_rehearsal_is_said_by_whoever_starts_it(site: Site, tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path / "run")
+    there = site_document(site, endpoints_of(twin_of(site)), 60, tell=["MOPFLOW_TRY"])
+    run.write_yaml(run.site_yaml, "a test", there)
+    rules = load(run.site_yaml).notifications
+    assert [ref.env for ref in rules.urls] == ["MOPFLOW_TRY"]
+    assert (rules.remind_after, rules.gather, rules.per) == (15, 0.5, 5)
+    assert (rules.at_most, rules.kinds) == (site.notifications.at_most, site.notifications.kinds)
 
 
 def test_every_second_is_divided_by_the_speed() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from mopflow.errors import BadInput
+from mopflow.messages import Kind, Tag
+from mopflow.secrets import refs_of
 from mopflow.site_file import load
 from mopflow.yaml_places import path_steps, path_text
 
@@ -187,6 +189,61 @@ def test_an_inline_secret_is_refused_and_never_printed(tmp_path: Path, secret: s
     found = mistakes(tmp_path, changed(("password: {env: MOPFLOW_LAB_ADMUSR_PASSWORD}", secret)))
     line = line_of(LAB, "password: {env: MOPFLOW_LAB_ADMUSR_PASSWORD}")
     assert any(line <= where <= line + 1 for where, _ in found), found
+    assert "Hunter2" not in str(found)
+
+
+CHANNELS = """
+notifications:
+  urls:
+  - {env: MOPFLOW_ALL}
+  - {env: MOPFLOW_DUTY, tags: [duty, manager]}
+  - {block: notice-channels/ops}
+  kinds: {hold: [duty, manager]}
+contacts:
+- {name: J. Doe, role: duty, tag: duty}
+- {name: A. Boss, role: manager, url: {env: MOPFLOW_BOSS}}
+"""
+
+
+def test_channels_and_contacts_have_tags(tmp_path: Path) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(LAB + CHANNELS, encoding="utf-8")
+    site = load(file)
+    assert [ref.tags for ref in site.notifications.urls] == [(), (Tag.DUTY, Tag.MANAGER), ()]
+    assert site.notifications.kinds == {Kind.HOLD: (Tag.DUTY, Tag.MANAGER)}
+    assert [contact.has_channel for contact in site.contacts] == [True, True]
+    assert {ref.env for ref in refs_of(site)} >= {"MOPFLOW_ALL", "MOPFLOW_DUTY", "MOPFLOW_BOSS"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("tags: [duty", "tags: [dutty"), r"urls\[1\]\.tags\[0\]: 'dutty': it should be .*'duty'"),
+        (("tags: [duty, manager]", "tags: duty"), r"urls\[1\]\.tags: should be a list"),
+        (("tags: [duty", "tag: [duty"), r"urls\[1\]\.tag: is not known here; did you mean tags\?"),
+        (("{hold:", "{holt:"), r"kinds.*holt"),
+        (("tag: duty}", "tag: nobody}"), r"contacts\[0\]\.tag: 'nobody': it should be"),
+        (("{env: MOPFLOW_ALL}", "mailto://robot:Hunter2@example.net"), r"urls\[0\]: a secret never stands"),
+        (
+            ("{env: MOPFLOW_ALL}", "{url: 'mailto://robot:Hunter2@x.net'}"),
+            r"urls\[0\].*a secret never stands",
+        ),
+        (
+            ("{env: MOPFLOW_ALL}", "{env: 'mailto://robot:Hunter2@x.net', tags: [duty]}"),
+            r"urls\[0\]\.env: is not the",
+        ),
+        (
+            ("url: {env: MOPFLOW_BOSS}", "url: 'json://robot:Hunter2@x.net'"),
+            r"contacts\[1\]\.url: .*a secret",
+        ),
+    ],
+)
+def test_a_mistake_in_a_channel_is_named_and_no_secret_is(
+    tmp_path: Path, change: tuple[str, str], said: str
+) -> None:
+    assert change[0] in CHANNELS
+    found = mistakes(tmp_path, LAB + CHANNELS.replace(*change))
+    assert any(re.search(said, rest) for _, rest in found), found
     assert "Hunter2" not in str(found)
 
 

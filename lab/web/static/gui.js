@@ -289,26 +289,33 @@
   const pause = () => 1000 * Number(body.dataset.seconds);
   let timer = 0;
   let running = null;
+  let shown = null; // the region as the server rendered it last
   const contact = document.getElementById("contact");
   const quiet = contact.textContent;
+  const write = (node, text) => {
+    if (node.textContent !== text) node.textContent = text; // the same text, too, would be drawn anew
+  };
 
   const load = async () => {
     let answer;
     try {
       answer = await call(`/mi/fragment/${page}`);
-      contact.textContent = quiet;
+      write(contact, quiet);
     } catch (error) {
       if (!(error instanceof Gone)) throw error;
       contact.textContent = "There is no contact with the server at the moment.";
       return;
     }
-    const fresh = region.cloneNode(false);
-    fresh.innerHTML = answer.region; // rendered and escaped by the server
-    applyView(fresh);
-    for (const box of fresh.querySelectorAll("input.tick")) rowOf(box).classList.toggle("ticked", ticked.has(nameOf(box)));
-    morph(region, fresh);
+    if (answer.region !== shown) {
+      const fresh = region.cloneNode(false);
+      fresh.innerHTML = answer.region; // rendered and escaped by the server
+      applyView(fresh);
+      for (const box of fresh.querySelectorAll("input.tick")) rowOf(box).classList.toggle("ticked", ticked.has(nameOf(box)));
+      morph(region, fresh);
+      shown = answer.region;
+    }
     state = answer.state;
-    document.getElementById("summary").textContent = answer.summary;
+    write(document.getElementById("summary"), answer.summary);
     showTicks();
     showButtons();
   };
