@@ -13,6 +13,7 @@ from mopflow.ledger import Confirmation, Evidence, Executor, Row
 from mopflow.procedures.table import PROCEDURES, cmp_procedures
 from mopflow.record import deviations as found_deviations
 from mopflow.record.deviations import Draft
+from mopflow.record.documents import path_of
 from mopflow.record.model import (
     AlarmSeen,
     ChainHead,
@@ -293,7 +294,7 @@ class _Collector:
 
     def _file(self, one: Evidence) -> EvidenceFile:
         return EvidenceFile(
-            path=one.path.split("/", 1)[-1],
+            path=path_of(one),
             kind=one.kind,
             sha256=one.sha256,
             size=one.size,

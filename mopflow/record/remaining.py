@@ -54,7 +54,6 @@ class Left:
     open_legs: tuple[str, ...]  # parts of the row that are not done
     asked_for: bool  # an act of it was sent, or may have been
     alarms: tuple[int, ...]  # that may stand
-    minutes: float
     state: State
     says: str  # what is known of it
     at: datetime | None = None  # of that
@@ -95,11 +94,6 @@ class Remaining:
     servers_at: datetime | None = None
     unprepared: tuple[str, ...] = ()  # checks of chapter 4 that are missing
     holds: tuple[Hold, ...] = ()
-
-    @property
-    def minutes(self) -> float:
-        """The document's minutes, one after the other; clusters side by side take less."""
-        return sum(row.minutes for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +292,6 @@ def _left(
         open_legs=tuple(open_legs),
         asked_for=journal.asked_for(one),
         alarms=tuple(sorted(one.step.alarms.during | one.step.alarms.after)),
-        minutes=one.step.minutes,
         state=state,
         says=says,
         at=at,

@@ -11,9 +11,9 @@ from mopflow.errors import BadInput
 from mopflow.ledger import Ledger
 from mopflow.record import chain
 from mopflow.record.chain import Covered, Flaw
+from mopflow.record.documents import evidence_document, row_document
 from mopflow.record.folder import RECORD_HTML, is_part, undisturbed
 from mopflow.record.sources import Strike
-from mopflow.record.writer import evidence_document, row_document
 
 
 @dataclass(frozen=True, slots=True)

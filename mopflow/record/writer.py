@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mopflow.ledger import Evidence, Executor, Hold, HoldAnswer, Ledger, Row
+from mopflow.ledger import Evidence, Executor, Ledger, Row
 from mopflow.processes import ProcessMark, is_dead
 from mopflow.readiness import Item, assess, needed_for
 from mopflow.record import chain, paper
 from mopflow.record.collect import collect
+from mopflow.record.documents import evidence_document, hold_document, path_of, row_document
 from mopflow.record.folder import (
     COMMANDS,
     CONTINUE_HTML,
@@ -26,7 +27,7 @@ from mopflow.record.folder import (
 from mopflow.record.model import ChainHead
 from mopflow.record.page import render
 from mopflow.record.remaining import Steps, remaining
-from mopflow.record.sources import Strike, campaign_of, gather, struck
+from mopflow.record.sources import Strike, campaign_of, gather
 from mopflow.release import Release
 from mopflow.site import Site
 from mopflow.system import Stage
@@ -246,69 +247,6 @@ class Writer:
         if self.reading is not None:
             return self.reading.snapshot.taken, snapshot_document(self.reading)
         return self._ledger.snapshot(self._site.name)
-
-
-def path_of(one: Evidence) -> str:
-    """Relative to the folder of the record; the ledger's path is relative to the store."""
-    return one.path.split("/", 1)[-1]
-
-
-def row_document(row: Row, strike: Strike) -> dict[str, Any]:
-    """A row of the journal as the chain keeps it."""
-    entry = row.entry
-    return {
-        "id": row.id,
-        "at": row.at.isoformat(),
-        "executor": row.executor,
-        "procedure": entry.procedure,
-        "step": entry.step,
-        "leg": entry.leg,
-        "cluster": entry.cluster,
-        "event": entry.event.value,
-        "text": strike(entry.text),
-        "server": entry.server,
-        "token": entry.token,
-        "data": struck(entry.data, strike),
-    }
-
-
-def evidence_document(one: Evidence, here: bool) -> dict[str, Any]:
-    """A file of the evidence as the chain keeps it. ``here``: False where it was kept on another machine."""
-    return {
-        "id": one.id,
-        "path": path_of(one),
-        "sha256": one.sha256,
-        "size": one.size,
-        "kind": one.kind,
-        "at": one.at.isoformat(),
-        "here": here,
-    }
-
-
-def hold_document(hold: Hold, answer: HoldAnswer | None, strike: Strike) -> dict[str, Any]:
-    """A hold as the chain keeps it, each time that it has changed."""
-    said = None
-    if answer is not None:
-        said = {
-            "choice": answer.choice.value,
-            "by": strike(answer.by),
-            "why": strike(answer.why),
-            "via": answer.via,
-            "at": answer.at.isoformat(),
-        }
-    return {
-        "id": hold.id,
-        "kind": hold.kind.value,
-        "procedure": hold.procedure,
-        "step": hold.step,
-        "cluster": hold.cluster,
-        "rule": hold.rule,
-        "reason": strike(hold.reason),
-        "opened": hold.opened.isoformat(),
-        "closed": hold.closed.isoformat() if hold.closed is not None else None,
-        "closed_why": strike(hold.closed_why) if hold.closed_why is not None else None,
-        "answer": said,
-    }
 
 
 def _at_work(one: Executor) -> bool:
