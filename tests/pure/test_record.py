@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_asking import Person, asking
@@ -20,7 +21,7 @@ from mopflow.asking import until_answered
 from mopflow.console.protocol import Act, Intended
 from mopflow.errors import Held, LedgerUnavailable, Unreachable
 from mopflow.here import Here, Scope
-from mopflow.house import House
+from mopflow.house import House, _recording
 from mopflow.ledger import CheckOutcome, CheckResult, Event, Ledger
 from mopflow.procedures.table import PROCEDURES, step
 from mopflow.record.by_hand import words
@@ -242,6 +243,27 @@ def test_a_night_of_which_no_reading_was_kept_has_a_page_all_the_same(night: Pla
     verdict = verify(tmp_path / "elsewhere")
     assert verdict.sound
     assert "did not lie here when they were entered" in verdict.notes[0]
+
+
+@pytest.mark.parametrize("how", ["done", "held"])
+def test_every_run_writes_it_at_its_end_and_tells_people_the_hash(place: Place, how: str) -> None:
+    with place.ledger() as ledger:
+        campaign = ledger.campaign("small", SOURCE, TARGET, None)
+        place.campaign = campaign
+        me = ledger.register(campaign, "small", "upgrade-segment", "segment-1", "host", 1, 1.0).id
+        told: list[str] = []
+        notices = SimpleNamespace(tell=lambda _kind, _what, body: told.append(body))
+        root = place.folder / "evidence"
+        with (
+            contextlib.suppress(Held),
+            _recording(root, place.site, ledger, campaign, me, Vault(), notices),  # type: ignore[arg-type]
+        ):
+            if how == "held":
+                raise Held("1", "10.2/3", "why", "do")
+    (run,) = record_of(place).runs
+    assert (run.how, run.end is not None) == (how, True)
+    (body,) = told
+    assert verify(folder_of(place), body.rsplit(" ", 1)[-1]).sound
 
 
 # people
@@ -547,7 +569,7 @@ def test_too_little_room_stops_an_act_before_it(place: Place, monkeypatch: pytes
     assert place.system.sent == []
 
 
-@contextmanager
+@contextlib.contextmanager
 def changed(environment: dict[str, str]) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.update(environment)
