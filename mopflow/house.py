@@ -264,7 +264,7 @@ def _recording(
             notices.tell(Kind.FAILURE, "record", f"It could not be written to {recorder.folder}.")
         else:
             notices.tell(
-                Kind.RECORD, site.name, f"{recorder.folder}, campaign {campaign}. Its last hash: {head}"
+                Kind.RECORD, "is written", f"{recorder.folder}, campaign {campaign}. Its last hash: {head}"
             )
 
 

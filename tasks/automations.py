@@ -110,7 +110,7 @@ def _removed(client: SyncPrefectClient, old: Automation) -> Change:
 
 def _said(automation: AutomationCore) -> dict[str, Any]:
     """What it says, without what the server adds."""
-    return automation.model_dump(mode="json", include={"description", "enabled", "trigger", "actions"})
+    return automation.model_dump(include={"description", "enabled", "trigger", "actions"})  # sets stay sets
 
 
 def _block_id(client: SyncPrefectClient, name: str) -> UUID:

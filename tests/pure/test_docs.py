@@ -14,6 +14,7 @@ import typer
 from cli.main import app
 from lab.faults import Name
 from lab.state import Act
+from mopflow.messages import MANNERS, Kind, Tag
 from mopflow.procedures.table import PROCEDURES
 from mopflow.record.model import Record
 from mopflow.site import Pace, Site
@@ -105,6 +106,17 @@ def test_every_key_of_the_site_file_is_explained() -> None:
     text = _text("docs/site-file.md")
     keys = [*Site.model_fields, *Pace.model_fields]
     assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+def test_every_kind_of_message_has_its_line_and_its_people() -> None:
+    lines = re.findall(r"^\| (`[a-z`, -]+`) \|.*\| ([^|]*) \|$", _text("docs/notifications.md"), re.M)
+    said = {Kind(kind): people for kinds, people in lines for kind in re.findall(r"`([a-z-]+)`", kinds)}
+    assert set(said) == set(Kind) - {Kind.TEST}
+    for kind, people in said.items():
+        wanted = set(MANNERS[kind].tags)
+        if kind is not Kind.HOLD_AGAIN:  # it goes to the next contact
+            assert wanted <= {tag for tag in Tag if tag in people}, kind
+            assert ("customer" in people) == (Tag.CUSTOMER in wanted), kind
 
 
 def test_every_key_of_the_record_is_explained() -> None:
