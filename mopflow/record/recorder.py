@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mopflow.ssh import Reply
     from mopflow.step import Step
 
-PATIENCE = 60.0  # seconds that a step boundary waits for the disk, on a machine that is busy as well
+PATIENCE = 10.0  # seconds that a step boundary waits for the disk
 _log = logging.getLogger(__name__)
 
 
