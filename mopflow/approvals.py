@@ -6,23 +6,18 @@ A question rests on what the console showed when it was put. An answer counts fo
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from mopflow.here import Here, Scope
-from mopflow.holds import hold
-from mopflow.house import Line
 from mopflow.ledger import Choice, Event, Hold, HoldKind
 from mopflow.questions import APPROVE, changed
 from mopflow.rules import FOLLOWS
 from mopflow.site import Autonomy, AutonomyKind
-from mopflow.step import Leg, Refusal, Step
-from mopflow.system import Stage
+from mopflow.step import Leg, Refusal
 from mopflow.turning import not_refused
 
 if TYPE_CHECKING:
-    from mopflow.house import House
+    from mopflow.here import Here
 
 ASKING = threading.Lock()  # of two clusters of a segment only one asks about the first failover
 
@@ -39,38 +34,13 @@ def unapproved(here: Here, leg: Leg) -> Iterator[Refusal]:
         yield Refusal(APPROVE, f"may {here.step.title!r} be done on {here.scope} now?")
 
 
-def before_place(house: House, step: Step, scope: Scope) -> str:
-    """Before a place is taken of which there is only one: is this row's act approved? What was found, as a sentence.
-
-    Waits while another cluster of the segment asks, or makes its failover. Raises Held with the question.
-    """
-    reading = house.eye.soon()
-    state = reading.state(str(scope))
-    if state.stage is not Stage.FIRST_DONE:
-        return f"nothing is to be asked here: {state.why}"
-    here = Here(house, step, scope, reading)
-    line = Line(house, step, scope)
-    patience = here.site.pace.failover.late + here.site.pace.reapply.late
-    until = time.monotonic() + patience
-    while True:
-        refusals = []
-        with ASKING:
-            for leg in here.step.legs:
-                here.leg = leg
-                refusals = [] if leg.act is None else list(unapproved(here, leg))
-                if refusals:
-                    break
-            if not refusals:
-                return f"{here.step.title} may be done"
-            first = refusals[0]
-            if not first.passing or time.monotonic() > until:
-                hold(here, Refusal(first.rule, first.reason))
-            if here.house.asker is not None and _asked_in_segment(here) is not None:
-                until = time.monotonic() + patience  # a question has no end
-            elif _asked_in_segment(here) is not None:
-                hold(here, Refusal(first.rule, first.reason))
-        line.waits(first.reason)
-        here.look_again()
+def unapproved_act(here: Here) -> Refusal | None:
+    """What keeps the acts of this row from being approved; None when nothing does."""
+    for leg in here.step.legs:
+        here.leg = leg
+        if leg.act is not None and (refusal := next(unapproved(here, leg), None)) is not None:
+            return refusal
+    return None
 
 
 def _approved(here: Here, leg: Leg) -> Hold | None:
@@ -102,7 +72,7 @@ def _first_of_segment(here: Here, leg: Leg) -> str | None:
         )
         if any(row.entry.leg == leg.name for row in not_refused(rows)):
             return ""
-    asked = _asked_in_segment(here)
+    asked = asked_in_segment(here)
     if asked is not None:
         return f"the first failover of {segment} is asked for: {asked.cluster} (hold {asked.id})"
     for row in reversed(_questions(here, others)):
@@ -113,7 +83,7 @@ def _first_of_segment(here: Here, leg: Leg) -> str | None:
     return None
 
 
-def _asked_in_segment(here: Here) -> Hold | None:
+def asked_in_segment(here: Here) -> Hold | None:
     """The open question of another cluster of the segment about its failover."""
     return next((row for row in _questions(here, _segment(here)[1]) if row.closed is None), None)
 

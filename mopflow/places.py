@@ -1,4 +1,7 @@
-"""The places that a cluster needs for several rows: its place among the four, and the failover with its proof."""
+"""The places that a cluster needs for several rows: its place among the four, and the failover with its proof.
+
+What has to be asked of a person before such a place is taken is asked here, so that nobody waits in it for an answer.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mopflow import approvals
 from mopflow.asking import stop_if_stopped
 from mopflow.errors import NothingRun, UnreadableReply
 from mopflow.failovers import open_failovers, unproven
@@ -62,7 +66,39 @@ def place(house: House, slot: Slot, step: Step, scope: Scope) -> Iterator[None]:
             if time.monotonic() > until:
                 hold(here, Refusal("R4", reason))
             waiting(reason)
-            with contextlib.suppress(NothingRun, UnreadableReply):  # the console is away: look again
-                here.look_again()
+            _look_again(here)
     with house.slots.take(slot, str(scope), first=switched, waiting=waiting):
         yield
+
+
+def approval(house: House, step: Step, scope: Scope) -> str:
+    """Before a place is taken of which there is only one: may this row's act be done? What was found, as a sentence.
+
+    Waits while another cluster of the segment asks, or makes its failover. Raises Held with the question.
+    """
+    reading = first_reading(house, step, scope)
+    state = reading.state(str(scope))
+    if state.stage is not Stage.FIRST_DONE:
+        return f"nothing is to be asked here: {state.why}"
+    here = Here(house, step, scope, reading)
+    line = Line(house, step, scope)
+    patience = house.site.pace.failover.late + house.site.pace.reapply.late
+    until = time.monotonic() + patience
+    while True:
+        with approvals.ASKING:
+            refusal = approvals.unapproved_act(here)
+            if refusal is None:
+                return f"{step.title} may be done"
+            asked = approvals.asked_in_segment(here) if refusal.passing else None
+            if asked is not None and house.asker is not None:
+                until = time.monotonic() + patience  # a question has no end
+            elif asked is not None or not refusal.passing or time.monotonic() > until:
+                hold(here, Refusal(refusal.rule, refusal.reason))
+        line.waits(refusal.reason)
+        _look_again(here)
+
+
+def _look_again(here: Here) -> None:
+    """The newest reading; while the console is away, the one before."""
+    with contextlib.suppress(NothingRun, UnreadableReply):
+        here.look_again()

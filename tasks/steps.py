@@ -11,7 +11,7 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from mopflow import approvals, gate, gate_back, rehearsals, run
+from mopflow import gate, gate_back, places, rehearsals, run
 from mopflow.asking import until_answered
 from mopflow.site import Autonomy
 from tasks.context import struck
@@ -137,7 +137,7 @@ def approved(step: Step, scope: Scope, house: House) -> None:
     if any(leg.act is not None and rules.of(leg.autonomy) is Autonomy.CONFIRM for leg in step.legs):
         as_line(
             f"{step.key} Confirm: {step.title}, {scope}",
-            lambda: until_answered(house, lambda: approvals.before_place(house, step, scope)),
+            lambda: until_answered(house, lambda: places.approval(house, step, scope)),
             lambda text: ("Approved", text),
         )
 

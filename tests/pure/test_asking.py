@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mopflow import answers, approvals
+from mopflow import answers, approvals, places
 from mopflow.answers import Given
 from mopflow.asking import stop_if_stopped, until_answered
 from mopflow.console.protocol import Act, Intended
-from mopflow.errors import BadInput, Held
+from mopflow.errors import BadInput, Held, Unreachable
 from mopflow.here import Here, Scope
 from mopflow.holds import hold
 from mopflow.house import House
@@ -189,15 +189,46 @@ def test_the_first_failover_of_a_segment_is_asked_for_and_the_others_follow(plac
         scope = Scope(cluster="mpe-2")
 
         def other() -> None:
-            until_answered(house, lambda: approvals.before_place(house, step("10.2/4"), scope))
+            until_answered(house, lambda: places.approval(house, step("10.2/4"), scope))
 
-        assert until_answered(house, lambda: approvals.before_place(house, step("10.2/4"), MPE))
+        assert until_answered(house, lambda: places.approval(house, step("10.2/4"), MPE))
         follower = threading.Thread(target=other)
         follower.start()
         assert failover(house) is Outcome.DONE
         follower.join(10)
         assert not follower.is_alive()
         assert [row.cluster for row in person.asked] == ["mpe-1"]
+
+
+def test_a_console_that_is_away_is_waited_for_while_another_cluster_fails_over_first(place: Place) -> None:
+    first_upgraded(place)
+    first_upgraded(place, "mpe-2")
+    with place.house() as house:
+        asking(house, TYPED)
+        assert until_answered(house, lambda: places.approval(house, step("10.2/4"), MPE))
+        readings: list[int] = []
+
+        def lose() -> None:
+            readings.append(1)
+            if len(readings) == 3:
+                raise Unreachable("the console", "session lost")
+
+        ended: list[BaseException | str] = []
+
+        def other() -> None:
+            try:
+                ended.append(places.approval(house, step("10.2/4"), Scope(cluster="mpe-2")))
+            except BaseException as error:  # noqa: BLE001  it is looked at below
+                ended.append(error)
+
+        place.system.read = lose
+        follower = threading.Thread(target=other)
+        follower.start()
+        until(lambda: len(readings) > 3 or bool(ended))
+        assert ended == []
+        assert failover(house) is Outcome.DONE
+        follower.join(10)
+        assert ended == ["Failover may be done"]
 
 
 # trouble
