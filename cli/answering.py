@@ -18,7 +18,7 @@ from cli.readiness import person
 from mopflow import answers
 from mopflow.errors import BadInput
 from mopflow.house import ledger_url
-from mopflow.ledger import Hold, HoldAnswer, Ledger
+from mopflow.ledger import Choice, Hold, HoldAnswer, Ledger
 from mopflow.site import Site
 from mopflow.site_file import load
 
@@ -137,7 +137,7 @@ def _asked_for(row: Hold, choice: str | None, by: str | None, why: str, typed: s
         console.print(f"  {one}: {answers.MEANINGS[one]}", markup=False)
     choice = choice or typer.prompt("Answer")
     by = by or typer.prompt("Your name")
-    if row.typed is not None and not typed and choice == "go":
+    if row.typed is not None and not typed and choice == Choice.GO:
         typed = typer.prompt(f"Type the name {row.typed}")
     return answers.Given(choice, by, why or typer.prompt("Why", default="", show_default=False), typed)
 

@@ -178,7 +178,7 @@ class EvidenceShots:
                 with path.open("rb") as file:
                     content = file.read()
                     os.fsync(file.fileno())
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             except OSError as error:
                 raise _not_kept(path, error) from None
             self._store._enter(*self._where, "screenshot", path, content)
@@ -194,7 +194,7 @@ def _write_new(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError:
         path.unlink(missing_ok=True)
         raise
@@ -215,7 +215,7 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip(".")[:100] or "_"
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Without this the file is on the disk after a power cut, but not its name."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

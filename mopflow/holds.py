@@ -8,7 +8,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mopflow import answers, questions, released, support_pack
+from mopflow import answers, questions, released, stops, support_pack
 from mopflow.contact import place_of
 from mopflow.errors import Held, MopflowError
 from mopflow.ledger import Event, Hold, HoldKind
@@ -95,7 +95,7 @@ REMEDIES = {
     "confirm": "see that it is so, type the command with your name, then start this command again.",
     questions.APPROVE: "see that the system is as you want it, then answer. Where no run waits for the answer, start this "
     "command again after it.",
-    "stop": "start this command again: it goes on where it was.",
+    stops.STOP: "start this command again: it goes on where it was.",
     questions.WINDOW: "start it in the next window (mopflow forecast SITE says what comes when). A person may let it begin "
     "all the same, with name and reason: mopflow confirm SITE window:CLUSTER --by NAME --text REASON.",
     "console": "see that the site file names the VIP of the right system, then start this command again.",

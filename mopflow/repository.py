@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol
 
 from mopflow.channel import Conversation
 from mopflow.errors import ActRefused, BadInput, CommandFailed, UnreadableReply
+from mopflow.evidence import sync_folder
 from mopflow.probes import backups as probe
 from mopflow.probes import disk
 from mopflow.site import BackupRepository, Site
@@ -159,7 +160,7 @@ class LocalFolder:
         try:
             path.with_name(f"{name}.sha256").write_text(f"{sha256}  {name}\n")
             path.with_name(f"{name}{PART}").replace(path)
-            self._sync(path.parent)
+            sync_folder(path.parent)
         except OSError as wrong:
             raise _refused(path, wrong) from wrong
 
@@ -169,14 +170,6 @@ class LocalFolder:
             path.unlink(missing_ok=True)
         except OSError as wrong:
             raise _refused(path, wrong) from wrong
-
-    @staticmethod
-    def _sync(folder: Path) -> None:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _refused(path: Path, wrong: OSError) -> RepositoryRefused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mopflow.errors import BadInput
 from mopflow.here import Scope
-from mopflow.site import Site
+from mopflow.site import Cluster, Site
 
 MPE_MRA, ALL = "mpe-mra", "all"
 _CMP = "cmp"  # the scope of upgrade-cmp
@@ -22,6 +22,14 @@ def clusters_of(site: Site, scope: str) -> tuple[str, ...]:
         _CMP: site.cmp_clusters,
     }
     return tuple(c.name for c in named.get(scope, ()))
+
+
+def clusters_behind(site: Site, name: str) -> tuple[Cluster, ...]:
+    """The clusters that a name of the journal belongs to: a cluster, one of its servers, a segment. None: any other."""
+    for cluster in site.clusters:
+        if name == cluster.name or name in cluster.server_names:
+            return (cluster,)
+    return next((segment.clusters for segment in site.segments if segment.name == name), ())
 
 
 def backout_scopes(site: Site) -> list[str]:

@@ -31,6 +31,7 @@ from mopflow.console import chromium
 from mopflow.console.protocol import Console
 from mopflow.errors import BadInput, MopflowError, SecretMissing
 from mopflow.ledger import Evidence, Hold, Ledger
+from mopflow.scopes import clusters_behind
 from mopflow.secrets import Vault, refs_of
 from mopflow.site import Site
 from mopflow.step import Step
@@ -216,10 +217,7 @@ def clusters_of(site: Site, scope: str | None) -> list[str]:
     """The clusters of a scope; all of them for the whole system."""
     if scope is None:
         return [cluster.name for cluster in site.clusters]
-    for cluster in site.clusters:
-        if scope == cluster.name or scope in cluster.server_names:
-            return [cluster.name]
-    return [c.name for segment in site.segments if segment.name == scope for c in segment.clusters]
+    return [cluster.name for cluster in clusters_behind(site, scope)]
 
 
 def read_console(console: Console, clusters: Sequence[str]) -> Live:

@@ -20,7 +20,6 @@ from prefect import State
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectNotFound
 from prefect.input.run_input import Keyset, RunInput, keyset_from_base_key
 from prefect.states import Paused, Running
 from pydantic import Field, create_model
@@ -29,11 +28,11 @@ from mopflow import answers
 from mopflow.errors import BadInput, LedgerUnavailable
 from mopflow.ledger import Hold, HoldAnswer, Ledger
 from tasks.context import struck
+from tasks.shelf import AWAY
 
 log = logging.getLogger("mopflow.asking")
 
 PAUSE = 24 * 3600.0  # seconds until a pause is put anew
-_AWAY = (httpx.TransportError, httpx.HTTPStatusError)
 PREFECT = "Prefect"  # through which an answer came
 
 
@@ -114,7 +113,7 @@ class _Pause:
                     self._take(ledger, response)
                 self._put(client)
                 self._told = False
-        except _AWAY as away:
+        except AWAY as away:
             if not self._told:
                 self._told = True
                 log.warning(
@@ -132,7 +131,7 @@ class _Pause:
                 state = client.read_flow_run(self._run).state
                 if state is not None and state.type is StateType.PAUSED:
                     client.set_flow_run_state(self._run, Running(), force=True)
-        except (*_AWAY, ObjectNotFound) as away:
+        except AWAY as away:
             log.warning("the run stays shown as paused until it ends: %s", type(away).__name__)
 
     def _put(self, client: SyncPrefectClient) -> None:

@@ -38,7 +38,8 @@ from mopflow.record.readings import AlarmSpell
 from mopflow.record.sources import Sources, Strike, struck
 from mopflow.record.turns import WHOLE, Turn, acts, broken, by, result, text, turns, words_of
 from mopflow.release import Release
-from mopflow.site import Cluster, Site
+from mopflow.scopes import clusters_behind
+from mopflow.site import Site
 from mopflow.step import Procedure
 
 Look = Callable[[Evidence], str]  # how a file of the evidence stands now
@@ -251,9 +252,9 @@ class _Collector:
         )
 
     def _concerns(self, spell: AlarmSpell, scope: str) -> bool:
-        clusters = _clusters(self._site, scope)
-        if clusters is None:
-            return True
+        clusters = clusters_behind(self._site, scope)
+        if not clusters:
+            return True  # of the whole system
         if any(scope in cluster.server_names for cluster in clusters):
             return spell.source == scope
         return spell.cluster in {cluster.name for cluster in clusters}
@@ -405,17 +406,6 @@ class _Collector:
         if running:
             said.append(f"not known to have ended: {', '.join(running)}")
         return "; ".join(said) + "."
-
-
-def _clusters(site: Site, scope: str) -> list[Cluster] | None:
-    """The clusters that a scope of the journal belongs to; None: all."""
-    for cluster in site.clusters:
-        if scope == cluster.name or scope in cluster.server_names:
-            return [cluster]
-    for segment in site.segments:
-        if segment.name == scope:
-            return list(segment.clusters)
-    return None
 
 
 def _run(one: Executor) -> Run:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mopflow.evidence import sync_folder
 from mopflow.ledger.models import plain_json
 from mopflow.record import chain
 from mopflow.record.chain import Covered, Link
@@ -45,15 +46,6 @@ def put_together(folder: Path, pages: Mapping[str, bytes]) -> Iterator[None]:
         for part in parts:
             part.unlink(missing_ok=True)
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Without this the file is on the disk after a power cut, but not its name."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def is_part(path: Path) -> bool:
