@@ -151,8 +151,7 @@ def _what_became(ledger: Ledger, site: Site, row: Hold) -> tuple[bool, str]:
         if time.monotonic() > ends:
             return True, "recorded; the run takes it at its next look"
         time.sleep(0.2)  # another process closes it
-    why = now.closed_why or ""
-    return not why.startswith(("the answer of", "the question is no longer")), why
+    return answers.was_taken(now), now.closed_why or ""
 
 
 def ask_to_stop(site_path: Path, by: str, why: str, now: bool, as_json: bool) -> int:

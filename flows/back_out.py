@@ -14,20 +14,13 @@ from mopflow.scopes import ALL, step_scope
 from mopflow.slots import Slot
 from tasks.context import current
 from tasks.endings import Summary, all_at_once, one_after_the_other, scope_clusters, skipped, together
-from tasks.hooks import speak
+from tasks.hooks import SPEAKS
 from tasks.opening import open_run
 from tasks.states import ends_as_state
 from tasks.steps import carry_out, require_backout
 
 
-@flow(
-    name="back-out",
-    flow_run_name="back out {scope}",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="back-out", flow_run_name="back out {scope}", log_prints=False, **SPEAKS)
 @ends_as_state
 def back_out(site: str, scope: str, campaign: str | None = None) -> Summary:
     """Bring a cluster, a segment, all MPE and MRA (mpe-mra) or everything (all) back to the old release.

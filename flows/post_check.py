@@ -7,21 +7,14 @@ from prefect import flow
 from mopflow.procedures.table import PROCEDURES
 from tasks.checks import each_row
 from tasks.endings import Summary, ended
-from tasks.hooks import speak
+from tasks.hooks import SPEAKS
 from tasks.opening import open_run
 from tasks.pages import show_post_check
 from tasks.states import ends_as_state
 from tasks.steps import require_upgraded
 
 
-@flow(
-    name="post-check",
-    flow_run_name="post-upgrade health check",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="post-check", flow_run_name="post-upgrade health check", log_prints=False, **SPEAKS)
 @ends_as_state
 def post_check(site: str, campaign: str | None = None) -> Summary:
     """Look at the whole system once it runs the target release; it changes nothing and may be run again."""

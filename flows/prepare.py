@@ -9,7 +9,7 @@ from mopflow.procedures.table import PROCEDURES
 from mopflow.readiness import Check
 from tasks.checks import active_cmp, carry_out_parts, of_each_server, of_system
 from tasks.endings import Summary, ended, joined, skipped
-from tasks.hooks import speak
+from tasks.hooks import SPEAKS
 from tasks.images import bring_images
 from tasks.opening import open_preparation
 from tasks.pages import show_readiness
@@ -18,14 +18,7 @@ from tasks.states import ends_as_state
 AT_ONCE = 8  # servers that are looked at side by side
 
 
-@flow(
-    name="prepare",
-    flow_run_name="prepare",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="prepare", flow_run_name="prepare", log_prints=False, **SPEAKS)
 @ends_as_state
 def prepare(site: str, campaign: str | None = None, again: bool = False) -> Summary:
     """Bring every server to where an upgrade may begin, or say what is missing.
@@ -39,14 +32,7 @@ def prepare(site: str, campaign: str | None = None, again: bool = False) -> Summ
         return ended(house, endings)
 
 
-@flow(
-    name="health-check",
-    flow_run_name="health check",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="health-check", flow_run_name="health check", log_prints=False, **SPEAKS)
 @ends_as_state
 def health_check(site: str, campaign: str | None = None, again: bool = False) -> Summary:
     """Prerequisites and the health of every server (4.1, 4.5), 24 to 36 hours before the window."""
@@ -64,14 +50,7 @@ def health_check(site: str, campaign: str | None = None, again: bool = False) ->
         return ended(house, endings)
 
 
-@flow(
-    name="load-pmac",
-    flow_run_name="load PM&C",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="load-pmac", flow_run_name="load PM&C", log_prints=False, **SPEAKS)
 @ends_as_state
 def load_pmac(site: str, campaign: str | None = None, again: bool = False) -> Summary:
     """The images into the repository of PM&C (4.6.2, 4.6.3.2), where the site has one."""
@@ -84,14 +63,7 @@ def load_pmac(site: str, campaign: str | None = None, again: bool = False) -> Su
         return ended(house, carry_out_parts(house, [of_system(Check.PMAC, steps)], again=again))
 
 
-@flow(
-    name="distribute-images",
-    flow_run_name="distribute images",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="distribute-images", flow_run_name="distribute images", log_prints=False, **SPEAKS)
 @ends_as_state
 def distribute_images(site: str, campaign: str | None = None, again: bool = False) -> Summary:
     """Exactly one image of the right type on every server (4.6.1, 4.6.3)."""
@@ -99,14 +71,7 @@ def distribute_images(site: str, campaign: str | None = None, again: bool = Fals
         return ended(house, bring_images(house, again=again))
 
 
-@flow(
-    name="back-up",
-    flow_run_name="back up",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="back-up", flow_run_name="back up", log_prints=False, **SPEAKS)
 @ends_as_state
 def back_up(site: str, campaign: str | None = None, again: bool = False) -> Summary:
     """Server backups of every server and the system backup, verified off the servers (4.6.4)."""
@@ -118,14 +83,7 @@ def back_up(site: str, campaign: str | None = None, again: bool = False) -> Summ
         return ended(house, carry_out_parts(house, parts, at_once=AT_ONCE, again=again))
 
 
-@flow(
-    name="rehash-passwords",
-    flow_run_name="rehash passwords",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="rehash-passwords", flow_run_name="rehash passwords", log_prints=False, **SPEAKS)
 @ends_as_state
 def rehash_passwords(site: str, campaign: str | None = None, again: bool = False) -> Summary:
     """SHA-512 for the passwords of root and admusr (4.6.5), one server after another in the document's order."""

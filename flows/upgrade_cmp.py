@@ -9,20 +9,13 @@ from mopflow.house import House
 from mopflow.procedures.table import PROCEDURES, cmp_procedures
 from tasks.context import current
 from tasks.endings import Summary, one_after_the_other, skipped
-from tasks.hooks import speak
+from tasks.hooks import SPEAKS
 from tasks.opening import open_run
 from tasks.states import ends_as_state
 from tasks.steps import carry_out, require_forward, require_ready, tell_rehearsed
 
 
-@flow(
-    name="upgrade-cmp",
-    flow_run_name="upgrade the CMP clusters",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="upgrade-cmp", flow_run_name="upgrade the CMP clusters", log_prints=False, **SPEAKS)
 @ends_as_state
 def upgrade_cmp(site: str, campaign: str | None = None) -> Summary:
     """Bring both CMP clusters to the target release.

@@ -12,20 +12,13 @@ from mopflow.run import Outcome
 from mopflow.slots import Slot
 from tasks.context import current
 from tasks.endings import Summary, all_at_once, segment_clusters
-from tasks.hooks import speak
+from tasks.hooks import SPEAKS
 from tasks.opening import open_run
 from tasks.states import ends_as_state
 from tasks.steps import approved, carry_out, require_forward, require_ready, tell_rehearsed
 
 
-@flow(
-    name="upgrade-segment",
-    flow_run_name="upgrade {segment}",
-    log_prints=False,
-    on_failure=[speak],
-    on_crashed=[speak],
-    on_cancellation=[speak],
-)
+@flow(name="upgrade-segment", flow_run_name="upgrade {segment}", log_prints=False, **SPEAKS)
 @ends_as_state
 def upgrade_segment(site: str, segment: str, campaign: str | None = None) -> Summary:
     """Bring every cluster of the segment to the target release.

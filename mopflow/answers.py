@@ -17,6 +17,15 @@ MEANINGS = {
 }
 
 
+# so begins why a hold was closed without its act
+REFUSED, UNTRUE = "the answer of", "the question is no longer true"
+
+
+def was_taken(row: Hold) -> bool:
+    """Did the answer of a closed hold count, or had the system changed?"""
+    return not (row.closed_why or "").startswith((REFUSED, UNTRUE))
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What a person typed."""

@@ -65,7 +65,7 @@ def _answered(house: House, asker: Asker, row: Hold, held: Held) -> None:
         if house.ledger.hold(row.id).closed is not None:
             return  # somebody closed it another way (mopflow release-hold): look anew
         if (untrue := _untrue(house, row)) is not None:
-            house.ledger.close_hold(row.id, f"the question is no longer true: {untrue}")
+            house.ledger.close_hold(row.id, f"{answers.UNTRUE}: {untrue}")
             return
         request = stops.asked(house)
         raise Held(
@@ -81,9 +81,7 @@ def _answered(house: House, asker: Asker, row: Hold, held: Held) -> None:
             house.ledger.close_hold(row.id, words)  # all is well there: the next run asks anew
         raise Held(row.id, held.where, f"{held.reason} ({words})", held.remedy)
     if (untrue := _untrue(house, row)) is not None:
-        words = (
-            f"the answer of {answer.by} is refused, the system changed since the question was put: {untrue}"
-        )
+        words = f"{answers.REFUSED} {answer.by} is refused, the system changed since the question was put: {untrue}"
         _note(house, row, words)
         house.ledger.close_hold(row.id, words)
         house.notices.tell(Kind.ANSWER, f"and refused: {_where(row)}", words, "the question is put anew.")

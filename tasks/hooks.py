@@ -48,6 +48,10 @@ def speak(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
         _log.error("a mistake in the program: %s", type(error).__name__, exc_info=error)
 
 
+# what a flow that an operator starts gets: `@flow(..., **SPEAKS)`
+SPEAKS: dict[str, Any] = {"on_failure": [speak], "on_crashed": [speak], "on_cancellation": [speak]}
+
+
 def _tell(flow: str, flow_run: FlowRun, state: State[Any]) -> None:
     """Raises what stands between us and people: BadInput, SecretMissing, Unreachable, LedgerUnavailable."""
     path = _site_path(flow_run.parameters)
