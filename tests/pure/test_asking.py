@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -23,23 +22,11 @@ from mopflow.run import Outcome, carry_out
 from mopflow.site import Autonomy
 from mopflow.step import Refusal
 from mopflow.system import Role
-from tests.pure.small_system import Place, make_place, until
+from tests.pure.small_system import Place, until
 
 START, FAILOVER = Act.INITIATE_UPGRADE, Act.FAILOVER_TO_NEW
 MPE = Scope(cluster="mpe-1")
 TYPED = Given("go", "A. Engineer", typed="mpe-1")
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
-
-
-@pytest.fixture
-def place(tmp_path: Path, empty_ledger: Path) -> Place:
-    return make_place(tmp_path / "place", empty_ledger)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from mopflow.gate import require_forward
 from mopflow.gate_back import require_backout
 from mopflow.here import Here, Scope
 from mopflow.holds import reconsider
-from mopflow.ledger import Event, Ledger
+from mopflow.ledger import Event
 from mopflow.procedures.table import step
 from mopflow.run import Outcome, carry_out
 from mopflow.site import Autonomy
@@ -37,13 +37,6 @@ from tests.pure.whole_system import upgraded_cmps, whole_place
 
 MPE = Scope(cluster="mpe-1")
 B, F, R = BACK.value, OLD.value, "reapply"
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

@@ -11,17 +11,9 @@ import pytest
 from mopflow.errors import Held
 from mopflow.holds import reconsider
 from mopflow.house import House
-from mopflow.ledger import Ledger
 from mopflow.site import Autonomy
 from tests.pure.backouts import BACK, OLD, back_out_rows, is_back
 from tests.pure.small_system import Killed, Place, make_place
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from mopflow.errors import Held
-from mopflow.ledger import Ledger
 from mopflow.site import Autonomy, Cluster, Segment, Server, Site
 from mopflow.system import Kind, Role, Stage
 from tests.pure.backouts import ANSWERS, Places, back_out, bring, confirm, is_back
@@ -88,13 +87,6 @@ def draw(place: Place, seed: int) -> str:
         case _:
             pass
     return ", ".join(said)
-
-
-@pytest.fixture(scope="module")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 def run(folder: Path, empty_ledger: Path, seed: int) -> tuple[bool, str]:

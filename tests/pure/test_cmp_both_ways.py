@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mopflow.ledger import Event, Ledger
+from mopflow.ledger import Event
 from tests.pure.both_ways import (
     SOURCES,
     back_out_cmps,
@@ -25,13 +25,6 @@ NewPlace = Callable[[str], Place]
 Course = Callable[[Place], None]
 SAFE_TO_REPEAT = ("Push Script",)
 NO_ACTS_OF_OURS = ("upload", "delete")  # of the images: `stopped` does not count them
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

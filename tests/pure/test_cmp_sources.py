@@ -14,7 +14,7 @@ from mopflow.errors import Held, MayHaveRun, Unreachable
 from mopflow.here import Scope
 from mopflow.holds import reconsider
 from mopflow.house import House
-from mopflow.ledger import Event, Ledger
+from mopflow.ledger import Event
 from mopflow.procedures.table import cmp_procedures, step
 from mopflow.run import Outcome, Result, carry_out
 from mopflow.site import Autonomy, AutonomyRules, Deadline
@@ -26,13 +26,6 @@ OLD = ("10.5", "11.5")
 PUSH, FORCE, START = "Push Script", "Force Standby", "Start Upgrade"
 SWITCH, INITIATE, FAILOVER = "Switch ForceStandby", "Initiate upgrade", "Failover to new version"
 ONCE = (FORCE, START, SWITCH, INITIATE, FAILOVER)  # never sent twice for one server or cluster
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

@@ -11,20 +11,13 @@ from mopflow.configuration_watch import KEY, changes
 from mopflow.console.protocol import TopologyRow
 from mopflow.errors import Unreachable
 from mopflow.here import Here, Scope
-from mopflow.ledger import Event, Ledger
+from mopflow.ledger import Event
 from mopflow.procedures.checks import topology_agrees
 from mopflow.procedures.table import step
 from mopflow.release import Release
 from mopflow.step import Finding
 
 SEGMENT = Scope(segment="segment-1")
-
-
-@pytest.fixture(scope="module")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

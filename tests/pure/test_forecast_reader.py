@@ -17,28 +17,16 @@ from mopflow.forecast.parts import Key, Part, Who
 from mopflow.forecast.reader import read
 from mopflow.here import Scope
 from mopflow.house import House, snapshot_document
-from mopflow.ledger import Choice, HoldKind, Ledger
+from mopflow.ledger import Choice, HoldKind
 from mopflow.procedures.table import step
 from mopflow.run import carry_out
 from mopflow.site import Site, Window
 from mopflow.system import Stage
-from tests.pure.small_system import Place, make_place
+from tests.pure.small_system import Place
 
 ROOT = Path(__file__).parents[2]
 LAB = ROOT / "deployments" / "lab.yaml"
 MPE = Scope(cluster="mpe-1")
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
-
-
-@pytest.fixture
-def place(tmp_path: Path, empty_ledger: Path) -> Place:
-    return make_place(tmp_path / "place", empty_ledger)
 
 
 def see(house: House) -> None:

@@ -22,7 +22,7 @@ from mopflow.procedures.table import step
 from mopflow.run import Outcome, carry_out
 from mopflow.site import Autonomy, Site, Window
 from mopflow.site_file import load
-from tests.pure.small_system import Place, make_place, until
+from tests.pure.small_system import Place, until
 from tests.pure.whole_system import SOURCES, whole_place
 
 ROOT = Path(__file__).parents[2]
@@ -30,18 +30,6 @@ MPE = Scope(cluster="mpe-1")
 FIRST = step("10.2/3")
 TIGHT = timedelta(seconds=1.0)  # of a clock on which a minute of the document lasts a hundredth of a second
 WIDE = timedelta(hours=1)
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
-
-
-@pytest.fixture
-def place(tmp_path: Path, empty_ledger: Path) -> Place:
-    return make_place(tmp_path / "place", empty_ledger)
 
 
 def window(left: timedelta, *, since: timedelta = timedelta(minutes=5)) -> Window:

@@ -9,7 +9,7 @@ import pytest
 
 from mopflow.here import Here, Scope
 from mopflow.house import House
-from mopflow.ledger import Event, Ledger
+from mopflow.ledger import Event
 from mopflow.procedures.table import cmp_procedures, step
 from mopflow.run import UNREAD, carry_out
 from mopflow.site import Deadline
@@ -40,13 +40,6 @@ GOALS = [  # row, leg
 ]
 SOURCES = {"6.1.1": "10.5", "7.1.1": "11.5", "8.1.1": "12.0"}
 VERIFIES = {"6.1.1/11": "6.1.1/10", "7.1.1/11": "7.1.1/10"}  # a row that only looks, after the act of another
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

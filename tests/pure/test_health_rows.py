@@ -17,7 +17,6 @@ from small_system import Place, alarm, make_place
 from mopflow.console.protocol import ClusterPage
 from mopflow.errors import BadInput, Unreachable, UnreadableReply
 from mopflow.here import Here, Scope
-from mopflow.ledger import Ledger
 from mopflow.procedures import health_server, health_system, materials
 from mopflow.procedures.prep_health import HEALTH
 from mopflow.run import carry_out
@@ -33,13 +32,6 @@ NTPQ = (
     "{tally}192.0.2.10      .GPS.            1 u   33   64  {reach}    0.512  {offset}   0.031\n"
 )
 DF = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda1 9000000 1000 {free} 1% {mount}\n"
-
-
-@pytest.fixture(scope="module")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mopflow import contact, released
 from mopflow.console.protocol import LogLine
 from mopflow.errors import BadInput, Held
 from mopflow.here import Scope
-from mopflow.ledger import Hold, Ledger
+from mopflow.ledger import Hold
 from mopflow.procedures.table import step
 from mopflow.run import carry_out
 from mopflow.site import Deadline
@@ -27,13 +27,6 @@ from tests.pure.small_system import TARGET, Place
 Doing = Callable[[Place], None]
 PATIENT, SHORT = 60.0, 3.0
 SAID = ("E. Ngineer", "Oracle: go on", "SR 3-1234")
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 # the two ways of a cluster, without Prefect

@@ -13,7 +13,7 @@ from small_system import TARGET, Place, alarm, make_place
 from mopflow import gate
 from mopflow.errors import Held, Unreachable, UnreadableReply
 from mopflow.here import Here, Scope
-from mopflow.ledger import Event, Ledger
+from mopflow.ledger import Event
 from mopflow.post_check_page import PageRow, markdown
 from mopflow.procedures import post_check
 from mopflow.procedures.post_check import POST_CHECK
@@ -22,13 +22,6 @@ from mopflow.run import carry_out
 from mopflow.site import AcceptedAlarm
 from mopflow.step import Answer, Finding, Question
 from mopflow.system import Operation, Role, Severity, UpToDate
-
-
-@pytest.fixture(scope="module")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

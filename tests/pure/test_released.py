@@ -15,7 +15,7 @@ from mopflow.console.protocol import Act
 from mopflow.errors import BadInput, Held
 from mopflow.here import Here, Scope
 from mopflow.holds import reconsider, stopping
-from mopflow.ledger import Hold, Ledger
+from mopflow.ledger import Hold
 from mopflow.procedures.table import step
 from mopflow.run import Outcome, carry_out
 from mopflow.system import Role
@@ -23,13 +23,6 @@ from mopflow.system import Role
 MPE = Scope(cluster="mpe-1")
 FAILED = "Initiate upgrade Failed at Aug 16, 2016 9:21:11"
 SAID = ("E. Ngineer", "Oracle: try again", "SR 3-1")
-
-
-@pytest.fixture(scope="module")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

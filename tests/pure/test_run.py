@@ -26,7 +26,7 @@ from mopflow.eye import Eye, Reading
 from mopflow.here import Here, Scope
 from mopflow.holds import reconsider
 from mopflow.house import House
-from mopflow.ledger import Event, Ledger
+from mopflow.ledger import Event
 from mopflow.procedures.table import step
 from mopflow.run import Outcome, Result, carry_out
 from mopflow.site import Autonomy
@@ -49,13 +49,6 @@ from tests.pure.small_system import (
 START, FAILOVER, BACK = Act.INITIATE_UPGRADE, Act.FAILOVER_TO_NEW, Act.FAILOVER_TO_OLD
 MPE = Scope(cluster="mpe-1")
 ONCE = (START, FAILOVER, BACK)  # acts that are never sent twice
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture

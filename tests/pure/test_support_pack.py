@@ -21,7 +21,7 @@ from mopflow import contact, holds, support_pack
 from mopflow.errors import Held, Unreachable
 from mopflow.here import Here, Scope
 from mopflow.house import House, snapshot_document
-from mopflow.ledger import Event, Ledger
+from mopflow.ledger import Event
 from mopflow.procedures.table import step
 from mopflow.rules import FOLLOWS
 from mopflow.run import carry_out
@@ -35,13 +35,6 @@ FAILED = "Initiate upgrade Failed at Aug 16, 2016 9:21:11"
 SECRETS = {"PACK_CONSOLE": 'pa"ss\\wörd', "PACK_SSH": "s3cret&more", "PACK_ROOT": "r00t-of-all"}
 
 Pack = dict[str, bytes]
-
-
-@pytest.fixture(scope="module")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("ledger") / "empty.db"
-    Ledger.open(f"sqlite:///{file}").close()
-    return file
 
 
 @pytest.fixture
