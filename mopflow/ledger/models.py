@@ -206,19 +206,6 @@ class StopModel(Base):
     at: Mapped[datetime]
 
 
-class DriverModel(Base):
-    """Who drives a cluster until when. ``token`` grows with every change of hands."""
-
-    __tablename__ = "driver"
-
-    site: Mapped[str] = mapped_column(primary_key=True)
-    cluster: Mapped[str] = mapped_column(primary_key=True)
-    executor: Mapped[str] = mapped_column(ForeignKey("executor.id"))
-    token: Mapped[int] = mapped_column(BigInteger)
-    taken: Mapped[datetime]
-    until: Mapped[datetime]
-
-
 class LeaseModel(Base):
     __tablename__ = "lease"
 

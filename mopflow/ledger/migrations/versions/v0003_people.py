@@ -1,4 +1,4 @@
-"""What people are asked, told and answer, and who drives a cluster."""
+"""What people are asked, told and answer."""
 
 from __future__ import annotations
 
@@ -50,17 +50,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_stop_site", "stop", ["site"])
-    op.create_table(
-        "driver",
-        text("site"),
-        text("cluster"),
-        text("executor"),
-        sa.Column("token", sa.BigInteger(), nullable=False),
-        sa.Column("taken", moment, nullable=False),
-        sa.Column("until", moment, nullable=False),
-        sa.ForeignKeyConstraint(["executor"], ["executor.id"], name="fk_driver_executor_executor"),
-        sa.PrimaryKeyConstraint("site", "cluster", name="pk_driver"),
-    )
     op.add_column("notice", text("kind", default=sa.text("''")))
     op.add_column("notice", text("body", default=sa.text("''")))
     op.add_column("notice", text("tags", default=sa.text("''")))
